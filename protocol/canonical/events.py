@@ -1,0 +1,177 @@
+"""The canonical answer: as a stream of events, and whole.
+
+An answer is a list of parts. In a stream each part is started, fed by deltas and stopped under an
+index of its own; parts may be open at the same time (some servers interleave the fragments of
+parallel tool calls). Order of a well-formed stream::
+
+    Start (PartStart Delta* PartStop)* UsageReport? Finish
+
+``UsageReport`` may come at any point after ``Start``; a later one replaces an earlier one. A
+stream that fails ends with ``StreamError`` instead of ``Finish``. A stream that just ends has
+failed too: decoders then say so with a ``StreamError``, they never make up a ``Finish``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from forebay.protocol.canonical.errors import ApiError
+from forebay.protocol.canonical.requests import Extras, Opaque, Refusal, Text, Thinking, ToolCall
+
+
+class FinishReason(StrEnum):
+    END = "end"
+    STOP_SEQUENCE = "stop_sequence"
+    LENGTH = "length"
+    CONTEXT_FULL = "context_full"
+    TOOL_CALLS = "tool_calls"
+    REFUSAL = "refusal"
+    """Refused, or cut by a content filter."""
+    PAUSE = "pause"
+    """Anthropic's ``pause_turn``: the provider wants the turn sent back to go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Token counts of one call. The total input is the sum of the three input counts."""
+
+    input_uncached: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+    """Includes ``reasoning``."""
+    reasoning: int = 0
+    counted: bool = True
+    """False: estimated here, because the provider reported nothing."""
+
+    @property
+    def input_total(self) -> int:
+        return self.input_uncached + self.cache_read + self.cache_write
+
+    @property
+    def total(self) -> int:
+        return self.input_total + self.output
+
+
+class PartKind(StrEnum):
+    TEXT = "text"
+    THINKING = "thinking"
+    TOOL_CALL = "tool_call"
+    REFUSAL = "refusal"
+    OPAQUE = "opaque"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """The answer began. Carries what the upstream said of itself."""
+
+    id: str
+    """The upstream's own id of the answer, or "" where it gave none."""
+    model: str
+    created: int
+    """Unix seconds; 0 where the upstream did not say."""
+    usage: Usage | None = None
+    """Counts known at the start (Anthropic's ``message_start``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartStart:
+    """``index`` counts the parts of the answer from 0, in the order in which they began."""
+
+    index: int
+    kind: PartKind
+    call_id: str = ""
+    """With TOOL_CALL, and only then."""
+    call_name: str = ""
+    redacted: str | None = None
+    """With THINKING: the opaque data of a redacted block, which has no deltas."""
+    opaque: Opaque | None = None
+    """With OPAQUE, and only then."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More text of a TEXT or REFUSAL part."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureDelta:
+    """The signature of a THINKING part; at most once, before its stop."""
+
+    index: int
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArgumentsDelta:
+    """More JSON text of a TOOL_CALL part's arguments."""
+
+    index: int
+    json: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartStop:
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReport:
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    reason: FinishReason
+    stop_sequence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamError:
+    """The stream failed; nothing follows."""
+
+    error: ApiError
+    status: int | None = None
+    """The HTTP status that this error would have had before the stream, where it says so
+    (Anthropic's ``overloaded_error`` is 529)."""
+
+
+StreamEvent: TypeAlias = (
+    Start
+    | PartStart
+    | TextDelta
+    | ThinkingDelta
+    | SignatureDelta
+    | ArgumentsDelta
+    | PartStop
+    | UsageReport
+    | Finish
+    | StreamError
+)
+
+AnswerPart: TypeAlias = Text | Thinking | ToolCall | Refusal | Opaque
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatResponse:
+    """A whole answer."""
+
+    id: str
+    model: str
+    created: int
+    parts: tuple[AnswerPart, ...]
+    finish: FinishReason
+    stop_sequence: str | None = None
+    usage: Usage | None = None
+    extras: Extras = field(default_factory=dict)

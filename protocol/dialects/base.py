@@ -1,0 +1,190 @@
+"""What a dialect is made of: the interfaces that each dialect's folder implements.
+
+A *dialect* is a family of wire APIs that share error bodies and model lists (:class:`Dialect`
+below, one per family). An *API* is one endpoint of it that asks for an answer (``POST
+/v1/chat/completions``), served by one :class:`ChatCodec`, which reads and writes requests,
+whole answers and streams, in the role of the server (towards clients) as well as of the client
+(towards providers). Codecs are stateless and shared; a stream's state lives in the decoder or
+encoder that a codec makes for it. They know nothing of sockets or of providers' names: what an
+encoder must know of the server behind is in :class:`UpstreamTraits`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NewType
+
+from forebay.protocol.canonical.errors import ApiError
+from forebay.protocol.canonical.events import ChatResponse, StreamEvent
+from forebay.protocol.canonical.requests import ChatRequest, Dialect
+from forebay.protocol.jsontext import JsonObject
+
+Api = NewType("Api", str)
+"""The name of one API: dialect, dot, operation (``openai.chat``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamTraits:
+    """What a request encoder must know of the server that will read the request."""
+
+    max_output_field: str = "max_tokens"
+    """OpenAI chat: the field for the output limit (``max_completion_tokens`` at OpenAI)."""
+    developer_role: bool = False
+    """OpenAI chat: the server knows the ``developer`` role; else it is sent as ``system``."""
+    stream_usage: bool = True
+    """OpenAI chat: the server knows ``stream_options.include_usage``."""
+    default_max_output_tokens: int = 8192
+    """Sent where the dialect requires a limit and the client gave none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedRequest:
+    """A request in the dialect of an upstream."""
+
+    body: JsonObject
+    dropped: tuple[str, ...] = ()
+    """Fields of the client's request that the dialect can't say and that only tune."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers that the API itself needs (``anthropic-version``); never credentials."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyContext:
+    """What an answer's encoder must know of the request that it answers."""
+
+    request: ChatRequest
+    response_id: str
+    """Hex digits that make the answer's id unique; the encoder adds its dialect's prefix. Used
+    where the upstream gave no id in the shape of the client's dialect."""
+    created: int
+    """Unix seconds."""
+    input_tokens_estimate: int
+    """Used until (and unless) the upstream reports usage."""
+    elapsed_ns: Callable[[], int]
+    """Nanoseconds since the request arrived."""
+
+
+class StreamDecoder(ABC):
+    """Reads one upstream stream. Every stream ends with exactly one ``Finish`` or
+    ``StreamError``; what comes after is ignored."""
+
+    @abstractmethod
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """The events that these bytes complete. Never raises on what an upstream may send:
+        garbage is a ``StreamError``."""
+
+    @abstractmethod
+    def close(self) -> list[StreamEvent]:
+        """The stream ended. A stream without its end gives a ``StreamError``."""
+
+
+class StreamEncoder(ABC):
+    """Writes one stream to a client. Only whole frames come out, so that a keep-alive may be
+    sent between any two calls."""
+
+    @abstractmethod
+    def encode(self, event: StreamEvent) -> bytes:
+        """The bytes that say ``event``; may be empty. A ``StreamError`` is spoken as the
+        dialect's in-stream error, after which the connection is to be closed without the
+        transfer's proper end."""
+
+    @abstractmethod
+    def keepalive(self) -> bytes:
+        """A frame that says nothing and that every client of the dialect bears here and now,
+        also before the first event."""
+
+
+class ChatCodec(ABC):
+    """One API that asks for an answer."""
+
+    api: Api
+    dialect: Dialect
+    stream_content_type: str
+    """Of a streamed answer."""
+
+    @abstractmethod
+    def decode_request(self, body: JsonObject) -> ChatRequest:
+        """Read a client's request.
+
+        Raises:
+            ApiFailure: BAD_REQUEST that names the field at fault and the mend. What the
+                dialect's own server accepts is accepted; unknown fields go to ``extras``.
+        """
+
+    @abstractmethod
+    def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
+        """Write a request for an upstream. ``request.model`` is already the upstream's id.
+
+        Raises:
+            ApiFailure: BAD_REQUEST where leaving out what the dialect can't say would change
+                the meaning of the request.
+        """
+
+    @abstractmethod
+    def decode_response(self, body: JsonObject) -> ChatResponse:
+        """Read an upstream's whole answer.
+
+        Raises:
+            ApiFailure: UPSTREAM_ERROR, the answer is not of this API; or the error that a body
+                with status 200 carries.
+        """
+
+    @abstractmethod
+    def encode_response(self, response: ChatResponse, context: ReplyContext) -> JsonObject:
+        """Write a whole answer for a client. ``context.request.model`` is the name that the
+        client asked for and sees."""
+
+    @abstractmethod
+    def stream_decoder(self) -> StreamDecoder: ...
+
+    @abstractmethod
+    def stream_encoder(self, context: ReplyContext) -> StreamEncoder: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpokenError:
+    """An error in a dialect."""
+
+    status: int
+    body: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """One public model, for the lists of each dialect."""
+
+    id: str
+    created: int
+    """Unix seconds; stable from one listing to the next."""
+    owned_by: str
+    context_length: int | None = None
+    capabilities: tuple[str, ...] = ("completion", "tools")
+    """In Ollama's words: completion, tools, vision, thinking, embedding, insert."""
+
+
+class DialectSpeech(ABC):
+    """What the APIs of a dialect share."""
+
+    dialect: Dialect
+
+    @abstractmethod
+    def encode_error(self, error: ApiError, request_id: str) -> SpokenError:
+        """The status and body with which this dialect says ``error``."""
+
+    @abstractmethod
+    def decode_error(self, status: int, body: bytes) -> ApiError:
+        """Read an upstream's error answer; tolerant of any body. ``message`` is never empty;
+        ``code`` holds the upstream's machine-readable code or type where there is one."""
+
+    @abstractmethod
+    def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject: ...
+
+    @abstractmethod
+    def decode_model_list(self, body: bytes) -> list[str]:
+        """The model ids of an upstream's listing.
+
+        Raises:
+            ApiFailure: UPSTREAM_ERROR, the body is no listing.
+        """
