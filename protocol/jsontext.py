@@ -40,13 +40,20 @@ def loads_object(text: bytes | bytearray | memoryview | str) -> JsonObject:
 
 
 def dumps(value: JsonValue) -> bytes:
-    """Serialise compactly, as UTF-8, keys in the order of the mapping."""
-    return orjson.dumps(value)
+    """Serialise compactly, as UTF-8, keys in the order of the mapping.
+
+    Raises:
+        InvalidJson: nested more deeply than can be written (about 250 levels; more can be read).
+    """
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as fault:
+        raise InvalidJson(str(fault)) from None
 
 
 def dumps_text(value: JsonValue) -> str:
     """Like :func:`dumps`, as text: for JSON that is carried inside a JSON string."""
-    return orjson.dumps(value).decode()
+    return dumps(value).decode()
 
 
 def json_type_name(value: JsonValue) -> str:

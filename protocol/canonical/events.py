@@ -160,6 +160,21 @@ StreamEvent: TypeAlias = (
     | StreamError
 )
 
+
+def is_content(event: StreamEvent) -> bool:
+    """Whether ``event`` tells the client something of the answer itself, so that the call can't
+    be made again without the client noticing."""
+    match event:
+        case TextDelta(text=text) | ThinkingDelta(text=text):
+            return bool(text)
+        case ArgumentsDelta() | SignatureDelta():
+            return True
+        case PartStart(kind=kind):
+            return kind in (PartKind.TOOL_CALL, PartKind.OPAQUE)
+        case _:
+            return False
+
+
 AnswerPart: TypeAlias = Text | Thinking | ToolCall | Refusal | Opaque
 
 

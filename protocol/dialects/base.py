@@ -182,6 +182,10 @@ class DialectSpeech(ABC):
     def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject: ...
 
     @abstractmethod
+    def encode_model(self, model: ModelCard) -> JsonObject:
+        """One model by itself, as ``GET /v1/models/{id}`` (Ollama: ``/api/show``) gives it."""
+
+    @abstractmethod
     def decode_model_list(self, body: bytes) -> list[str]:
         """The model ids of an upstream's listing.
 

@@ -6,39 +6,57 @@ from forebay.protocol.framing._limits import DEFAULT_FRAME_LIMIT, FrameTooLong
 
 
 class LineFramer:
-    """Splits a byte stream at LF; blank lines are skipped, a CR before the LF is dropped."""
+    """Splits a byte stream at LF; blank lines are skipped, CRs before the LF are dropped."""
 
     def __init__(self, *, limit: int = DEFAULT_FRAME_LIMIT) -> None:
         self._limit = limit
-        self._pieces: list[bytes] = []
-        self._held = 0
+        self._unfinished = bytearray()
+        self._broken = False
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that ``data`` completes, without their line ends.
 
         Raises:
-            FrameTooLong: an unfinished line exceeds the limit.
+            FrameTooLong: a line exceeds the limit. The lines before it are handed out first: then
+                the next call raises. What follows such a line is not read.
         """
-        *complete, rest = data.split(b"\n")
+        if self._broken:
+            raise FrameTooLong(self._limit)
         lines: list[bytes] = []
-        for piece in complete:
-            line = b"".join((*self._pieces, piece)) if self._pieces else piece
-            self._pieces.clear()
-            self._held = 0
-            if len(line) > self._limit:
-                raise FrameTooLong(self._limit)
-            if line.strip():
-                lines.append(line.rstrip(b"\r"))
-        if rest:
-            self._held += len(rest)
-            if self._held > self._limit:
-                raise FrameTooLong(self._limit)
-            self._pieces.append(rest)
+        try:
+            self._split(data, lines)
+        except FrameTooLong:
+            self._broken = True
+            self._unfinished.clear()
+            if not lines:
+                raise
         return lines
 
     def close(self) -> list[bytes]:
-        """At the end of the stream: the last line, where it lacks its line end."""
-        line = b"".join(self._pieces)
-        self._pieces.clear()
-        self._held = 0
+        """At the end of the stream: the last line, where it lacks its line end.
+
+        Raises:
+            FrameTooLong: as :meth:`feed` does.
+        """
+        if self._broken:
+            raise FrameTooLong(self._limit)
+        line = bytes(self._unfinished)
+        self._unfinished.clear()
         return [line.rstrip(b"\r")] if line.strip() else []
+
+    def _split(self, data: bytes, lines: list[bytes]) -> None:
+        *complete, rest = data.split(b"\n")
+        for line in complete:
+            self._check_length(line)
+            if self._unfinished:
+                self._unfinished += line
+                line = bytes(self._unfinished)
+                self._unfinished.clear()
+            if line.strip():
+                lines.append(line.rstrip(b"\r"))
+        self._check_length(rest)
+        self._unfinished += rest
+
+    def _check_length(self, more: bytes) -> None:
+        if len(self._unfinished) + len(more) > self._limit:
+            raise FrameTooLong(self._limit)

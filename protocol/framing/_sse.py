@@ -27,45 +27,49 @@ class SseEvent:
 
 
 class SseFramer:
-    """Turns the bytes of one event stream into its events; comments are skipped."""
+    """Turns the bytes of one event stream into its events; comments are skipped.
 
-    def __init__(self, *, limit: int = DEFAULT_FRAME_LIMIT) -> None:
+    Args:
+        limit: Of one event, in bytes of its lines and their ends.
+        bare_json: A line that begins with ``{`` is an event of its own. No field of the standard
+            begins so; some servers write an error into a running stream as bare JSON.
+    """
+
+    def __init__(self, *, limit: int = DEFAULT_FRAME_LIMIT, bare_json: bool = False) -> None:
         self._limit = limit
-        self._pieces: list[bytes] = []
-        self._held = 0
+        self._bare_json = bare_json
+        self._unfinished = bytearray()
         self._ends_with_cr = False
         self._at_start = True
         self._name = ""
         self._data: list[bytes] = []
         self._event_bytes = 0
+        self._broken = False
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events that ``data`` completes.
 
         Raises:
-            FrameTooLong: an unfinished line or event exceeds the limit.
+            FrameTooLong: a line or event exceeds the limit. The events before it are handed out
+                first: then the next call raises. What follows such an event is not read.
         """
+        if self._broken:
+            raise FrameTooLong(self._limit)
         if self._ends_with_cr and data:
             self._ends_with_cr = False
             if data.startswith(b"\n"):
                 data = data[1:]
         if data.endswith(b"\r"):
             self._ends_with_cr = True
-        if self._pieces and not (b"\n" in data or b"\r" in data):
-            self._hold(data)
-            return []
-        *lines, rest = _LINE_END.split(data)
         events: list[SseEvent] = []
-        for line in lines:
-            if self._pieces:
-                line = b"".join((*self._pieces, line))
-                self._pieces.clear()
-                self._held = 0
-            event = self._take_line(line)
-            if event is not None:
-                events.append(event)
-        if rest:
-            self._hold(rest)
+        try:
+            self._split(data, events)
+        except FrameTooLong:
+            self._broken = True
+            self._unfinished.clear()
+            self._data.clear()
+            if not events:
+                raise
         return events
 
     def close(self) -> list[SseEvent]:
@@ -73,46 +77,59 @@ class SseFramer:
 
         The standard drops such an event; some servers end their streams so, and a cut event is
         not valid JSON anyway.
+
+        Raises:
+            FrameTooLong: as :meth:`feed` does.
         """
+        if self._broken:
+            raise FrameTooLong(self._limit)
         events: list[SseEvent] = []
-        if self._pieces:
-            line = b"".join(self._pieces)
-            self._pieces.clear()
-            self._held = 0
-            event = self._take_line(line)
-            assert event is None
-        event = self._take_line(b"")
-        if event is not None:
-            events.append(event)
+        if self._unfinished:
+            self._end_line(b"", events)
+        self._take_line(b"", events)
         return events
 
-    def _hold(self, piece: bytes) -> None:
-        self._held += len(piece)
-        if self._held + self._event_bytes > self._limit:
-            raise FrameTooLong(self._limit)
-        self._pieces.append(piece)
+    def _split(self, data: bytes, events: list[SseEvent]) -> None:
+        *lines, rest = _LINE_END.split(data)
+        for line in lines:
+            self._check_length(line)
+            self._end_line(line, events)
+        self._check_length(rest)
+        self._unfinished += rest
 
-    def _take_line(self, line: bytes) -> SseEvent | None:
+    def _check_length(self, more: bytes) -> None:
+        if self._event_bytes + len(self._unfinished) + len(more) > self._limit:
+            raise FrameTooLong(self._limit)
+
+    def _end_line(self, line: bytes, events: list[SseEvent]) -> None:
+        if self._unfinished:
+            self._unfinished += line
+            line = bytes(self._unfinished)
+            self._unfinished.clear()
         if self._at_start:
             self._at_start = False
             line = line.removeprefix(_BYTE_ORDER_MARK)
+        self._take_line(line, events)
+
+    def _take_line(self, line: bytes, events: list[SseEvent]) -> None:
         if not line:
-            return self._dispatch()
+            self._dispatch(events)
+            return
+        if self._bare_json and line.startswith(b"{"):
+            events.append(SseEvent("", line))
+            return
         field, _, value = line.partition(b":")
         if value.startswith(b" "):
             value = value[1:]
         if field == b"data":
-            self._event_bytes += len(value) + 1
-            if self._event_bytes > self._limit:
-                raise FrameTooLong(self._limit)
+            self._event_bytes += len(line) + 1
             self._data.append(value)
         elif field == b"event":
             self._name = value[:256].decode("utf-8", "replace")
-        return None
 
-    def _dispatch(self) -> SseEvent | None:
-        event = SseEvent(self._name, b"\n".join(self._data)) if self._data else None
+    def _dispatch(self, events: list[SseEvent]) -> None:
+        if self._data:
+            events.append(SseEvent(self._name, b"\n".join(self._data)))
         self._name = ""
         self._data.clear()
         self._event_bytes = 0
-        return event

@@ -1,0 +1,51 @@
+"""The configuration: typed, validated, read from a file, a program or the environment.
+
+Reads files and text, never the network. What is wrong comes as one :class:`ConfigError` that
+names every problem with its line and its mend, and no secret.
+"""
+
+from forebay.actors.config.environment import settings_from_environment
+from forebay.actors.config.example import EXAMPLE_CONFIG
+from forebay.actors.config.loading import load_settings, parse_settings, with_address
+from forebay.actors.config.problems import ConfigError, Problem
+from forebay.actors.config.sections import (
+    ClientSettings,
+    Defaults,
+    Hold,
+    LimitSettings,
+    ModelSettings,
+    ProviderSettings,
+    ServerSettings,
+    TimeoutSettings,
+    UnknownModel,
+    WaitSettings,
+)
+from forebay.actors.config.settings import Settings
+from forebay.actors.config.values import is_loopback, split_target
+from forebay.actors.scheduling.flows import TrafficClass
+from forebay.actors.scheduling.lanes import Strategy
+
+__all__ = [
+    "EXAMPLE_CONFIG",
+    "ClientSettings",
+    "ConfigError",
+    "Defaults",
+    "Hold",
+    "LimitSettings",
+    "ModelSettings",
+    "Problem",
+    "ProviderSettings",
+    "ServerSettings",
+    "Settings",
+    "Strategy",
+    "TimeoutSettings",
+    "TrafficClass",
+    "UnknownModel",
+    "WaitSettings",
+    "is_loopback",
+    "load_settings",
+    "parse_settings",
+    "settings_from_environment",
+    "split_target",
+    "with_address",
+]

@@ -1,0 +1,270 @@
+"""The sections of the configuration, each valid in itself. All times are milliseconds.
+
+What ties sections to each other is checked in :mod:`~forebay.actors.config.settings`.
+docs/configuration.md says what each setting is for; a test holds it to these classes.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from forebay.actors.config.problems import Fault, broken, did_you_mean
+from forebay.actors.config.values import (
+    BindHost,
+    Bytes,
+    Count,
+    Headers,
+    HttpUrl,
+    Key,
+    Milliseconds,
+    ModelName,
+    Port,
+    Rate,
+    Section,
+    SomeMilliseconds,
+    SomeOf,
+    Target,
+    Weight,
+)
+from forebay.actors.scheduling.flows import TrafficClass
+from forebay.actors.scheduling.lanes import Strategy
+from forebay.protocol.providers import PROFILES
+
+_CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key"})
+
+
+class Hold(StrEnum):
+    """When an answer that waits commits to status 200 and keeps its connection alive."""
+
+    AUTO = "auto"
+    """Streams do, after a while; whole answers stay silent to the end."""
+    SILENT = "silent"
+    """Never: the status stays honest, and the client must bear the silence."""
+    KEEPALIVE = "keepalive"
+    """Streams do, and whole answers too, later."""
+
+
+class UnknownModel(StrEnum):
+    """What becomes of a request for a model that the gateway does not know."""
+
+    REJECT = "reject"
+    """404."""
+    DEFAULT = "default"
+    """The default model of the request's dialect serves it."""
+
+
+class StrictSettings(BaseModel):
+    """Base of every section: no unknown keys, no changes, no values in pydantic's own errors."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
+        populate_by_name=True,
+    )
+
+
+class ServerSettings(StrictSettings):
+    """The gateway's own socket and what its connections may cost."""
+
+    host: BindHost = "127.0.0.1"
+    port: Port = 4290
+    """0 lets the system choose."""
+    max_sessions: Annotated[Count, Field(le=1_000_000)] = 10_000
+    """Connections at once; more wait in the listen backlog."""
+    max_body_bytes: Bytes = 32 * 1024 * 1024
+    """Of one request; a larger one is a 413."""
+    waiting_bytes: Bytes = 1024 * 1024 * 1024
+    """Of the bodies of all waiting requests together; then reading stops until some have gone."""
+    body_idle_ms: SomeMilliseconds = 60_000
+    """Silence allowed while a client sends its request body."""
+    write_timeout_ms: SomeMilliseconds = 30_000
+    """How long a client that does not read may hold a connection."""
+    keep_alive_ms: Milliseconds = 75_000
+    """How long an idle connection stays open for its next request."""
+    drain_ms: Milliseconds = 30_000
+    """On SIGTERM: how long running answers may take to end."""
+
+    @model_validator(mode="after")
+    def _largest_body_fits(self) -> Self:
+        if self.waiting_bytes < self.max_body_bytes:
+            raise broken(
+                Fault(
+                    at=("waiting_bytes",),
+                    message="must be at least max_body_bytes, or the largest request never fits",
+                    echo=True,
+                )
+            )
+        return self
+
+
+class WaitSettings(StrictSettings):
+    """How long requests wait, and what their clients hear meanwhile."""
+
+    max_wait_ms: Milliseconds = 120_000
+    """Until a request that has not started gets a 429; 0 means at once."""
+    hold: Hold = Hold.AUTO
+    keepalive_after_ms: Milliseconds = 15_000
+    """When a waiting stream commits to 200 and sends its first keep-alive."""
+    keepalive_every_ms: SomeMilliseconds = 10_000
+    json_keepalive_after_ms: Milliseconds = 240_000
+    """The same for a whole answer, where ``hold`` is ``keepalive``."""
+
+
+class LimitSettings(StrictSettings):
+    """What a provider allows. None: not configured, learned from the provider's answers."""
+
+    rpm: Rate | None = None
+    """Requests per minute."""
+    rps: Rate | None = None
+    """Requests per second."""
+    tpm: Count | None = None
+    """Tokens per minute."""
+    concurrency: Count | None = None
+    """Calls at once; of an Ollama provider, per host."""
+    burst: Count | None = None
+    """Requests that may start back to back after a quiet time."""
+
+
+class TimeoutSettings(StrictSettings):
+    """What bounds a call that has started. Waiting never counts against it."""
+
+    connect_ms: SomeMilliseconds = 10_000
+    first_byte_ms: SomeMilliseconds = 600_000
+    """From the request sent to the first byte of the answer."""
+    between_bytes_ms: SomeMilliseconds = 300_000
+
+
+def _known_kind(kind: str) -> str:
+    if kind not in PROFILES:
+        raise broken(
+            Fault(
+                message=f"must be one of {', '.join(sorted(PROFILES))}",
+                fix=did_you_mean(kind, PROFILES),
+                echo=True,
+            )
+        )
+    return kind
+
+
+class ProviderSettings(StrictSettings):
+    """One account at one upstream."""
+
+    kind: Annotated[str, AfterValidator(_known_kind)]
+    """A key of :data:`forebay.protocol.providers.PROFILES`."""
+    base_url: HttpUrl | None = None
+    """None: the kind's own. Without a trailing slash."""
+    hosts: SomeOf[HttpUrl] | None = None
+    """Several equal servers, each with its own slots, for the kinds that can have them."""
+    api_key: Key | None = None
+    headers: Headers = Field(default_factory=dict)
+    """Sent with every call; names in lower case."""
+    limits: Section[LimitSettings] = LimitSettings()
+    timeouts: Section[TimeoutSettings] = TimeoutSettings()
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        profile = PROFILES[self.kind]
+        faults: list[Fault] = []
+        if self.hosts is not None:
+            if not profile.takes_hosts:
+                faults.append(
+                    Fault(
+                        at=("hosts",),
+                        message=f"is not for providers of kind {self.kind}",
+                        fix="use base_url, and one provider for each server",
+                    )
+                )
+            elif self.base_url is not None:
+                faults.append(
+                    Fault(at=("hosts",), message="and base_url exclude each other", fix="keep one")
+                )
+            if len(set(self.hosts)) < len(self.hosts):
+                faults.append(Fault(at=("hosts",), message="names a host twice"))
+        elif self.base_url is None and profile.default_base_url is None:
+            faults.append(
+                Fault(at=("base_url",), message=f"is required for providers of kind {self.kind}")
+            )
+        if profile.needs_key and self.api_key is None and not self._brings_credentials():
+            faults.append(
+                Fault(
+                    at=("api_key",),
+                    message=f"is required for providers of kind {self.kind}",
+                    fix='write it as in api_key: "${NAME}", with the key in the environment',
+                )
+            )
+        if faults:
+            raise broken(*faults)
+        return self
+
+    def _brings_credentials(self) -> bool:
+        return not _CREDENTIAL_HEADERS.isdisjoint(self.headers)
+
+
+class ModelSettings(StrictSettings):
+    """A public model name, and what serves it."""
+
+    targets: SomeOf[Target]
+    """Each ``provider/model-id``, in order of preference."""
+    strategy: Strategy = Strategy.ORDERED
+    max_wait_ms: Milliseconds | None = None
+    """None: ``wait.max_wait_ms``."""
+    hold: Hold | None = None
+    """None: ``wait.hold``."""
+
+    @model_validator(mode="after")
+    def _targets_differ(self) -> Self:
+        first = {target: index for index, target in reversed(list(enumerate(self.targets)))}
+        faults = [
+            Fault(at=("targets", index), message="appears twice among the targets", echo=True)
+            for index, target in enumerate(self.targets)
+            if first[target] != index
+        ]
+        if faults:
+            raise broken(*faults)
+        return self
+
+
+class Defaults(StrictSettings):
+    """The models that stand in, by the dialect of the request."""
+
+    openai: ModelName | None = None
+    anthropic: ModelName | None = None
+    ollama: ModelName | None = None
+    unknown_model: UnknownModel = UnknownModel.REJECT
+
+    def by_dialect(self) -> dict[str, str | None]:
+        return {"openai": self.openai, "anthropic": self.anthropic, "ollama": self.ollama}
+
+    @model_validator(mode="after")
+    def _has_a_default_to_use(self) -> Self:
+        if self.unknown_model is UnknownModel.DEFAULT and not any(self.by_dialect().values()):
+            raise broken(
+                Fault(
+                    at=("unknown_model",),
+                    message="is 'default', but there is no default model",
+                    fix="set defaults.openai, defaults.anthropic or defaults.ollama",
+                )
+            )
+        return self
+
+
+class ClientSettings(StrictSettings):
+    """The holder of a gateway key."""
+
+    key: Key
+    weight: Weight = 1.0
+    """Share of the tokens when clients compete; 2 gets twice what 1 gets."""
+    # Not ``alias``: type checkers would want ``class`` as the argument's name.
+    traffic_class: TrafficClass = Field(
+        default=TrafficClass.INTERACTIVE, validation_alias="class", serialization_alias="class"
+    )
+    max_wait_ms: Milliseconds | None = None
+    """The client's ceiling: comes before the model's and the server's, and a request can only
+    lower it."""
+    models: tuple[ModelName, ...] | None = None
+    """The only models that this client may ask for. None: all."""

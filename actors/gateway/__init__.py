@@ -1,0 +1,19 @@
+"""The gateway: providers, models and sessions as actors, and the jobs that pass through them."""
+
+from forebay.actors.gateway.chat import ChatStream
+from forebay.actors.gateway.failures import JobFailure, JobHistory
+from forebay.actors.gateway.gateway import Answer, Gateway
+from forebay.actors.gateway.jobs import ANONYMOUS, Client, Job
+from forebay.actors.gateway.opening import open_gateway
+
+__all__ = [
+    "ANONYMOUS",
+    "Answer",
+    "ChatStream",
+    "Client",
+    "Gateway",
+    "Job",
+    "JobFailure",
+    "JobHistory",
+    "open_gateway",
+]

@@ -1,0 +1,158 @@
+"""An answer that has begun: its content, in the upstream's bytes and as canonical events."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from forebay.actors.upstream import AnswerBroken, UpstreamAnswer
+from forebay.protocol.canonical.errors import ApiError, ErrorKind
+from forebay.protocol.canonical.events import (
+    ArgumentsDelta,
+    ChatResponse,
+    Finish,
+    Start,
+    StreamError,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    Usage,
+    UsageReport,
+)
+from forebay.protocol.canonical.requests import Refusal, Text, Thinking, ToolCall
+from forebay.protocol.dialects.base import StreamDecoder
+
+if TYPE_CHECKING:
+    from forebay.actors.gateway.calls import UpstreamRequest
+
+_BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one read of a stream brought."""
+
+    raw: bytes
+    events: list[StreamEvent]
+
+    @property
+    def said_by_upstream(self) -> bool:
+        """False for an error that was noticed here and that no byte of the upstream says."""
+        return bool(self.raw)
+
+
+class WholeAnswer:
+    """A whole answer."""
+
+    def __init__(
+        self,
+        request: UpstreamRequest,
+        body: bytes,
+        response: ChatResponse,
+        content_type: str | None,
+    ) -> None:
+        self.request = request
+        self.body = body
+        self.response = response
+        self.content_type = content_type or "application/json"
+
+    @property
+    def usage(self) -> Usage | None:
+        return self.response.usage
+
+    @property
+    def output_estimate(self) -> int:
+        """Tokens of output, by length."""
+        size = 0
+        for part in self.response.parts:
+            match part:
+                case Text() | Thinking() | Refusal():
+                    size += len(part.text)
+                case ToolCall():
+                    size += len(part.arguments)
+                case _:
+                    pass
+        return max(1, size // _BYTES_PER_TOKEN)
+
+
+class StreamedAnswer:
+    """A stream that has begun to say something. Iterate it once, in one task."""
+
+    def __init__(
+        self,
+        request: UpstreamRequest,
+        answer: UpstreamAnswer,
+        decoder: StreamDecoder,
+        read_ahead: list[Piece],
+        *,
+        at_end: bool,
+    ) -> None:
+        self.request = request
+        self.usage: Usage | None = None
+        """The latest report."""
+        self.finished = False
+        """The upstream said that the answer is complete."""
+        self.failed = False
+        self.content_type: str | None = answer.headers.get("content-type")
+        self._answer = answer
+        self._decoder = decoder
+        self._read_ahead = deque(read_ahead)
+        self._at_end = at_end
+        self._output_bytes = 0
+
+    @property
+    def output_estimate(self) -> int:
+        """Tokens of output so far, by length."""
+        return self._output_bytes // _BYTES_PER_TOKEN
+
+    def __aiter__(self) -> AsyncIterator[Piece]:
+        return self
+
+    async def __anext__(self) -> Piece:
+        """The next piece. A stream that breaks ends with a :class:`StreamError` event."""
+        if self._read_ahead:
+            piece = self._read_ahead.popleft()
+        elif self._at_end:
+            raise StopAsyncIteration
+        else:
+            piece = await self._read()
+        for event in piece.events:
+            self._observe(event)
+        return piece
+
+    async def _read(self) -> Piece:
+        try:
+            chunk = await self._answer.next_chunk()
+        except AnswerBroken as failure:
+            self._at_end = True
+            if self.finished:
+                # All was said; only the transfer's own end is missing.
+                raise StopAsyncIteration from None
+            kind = ErrorKind.UPSTREAM_TIMEOUT if failure.timed_out else ErrorKind.UPSTREAM_ERROR
+            return Piece(b"", [StreamError(ApiError(kind=kind, message=str(failure)))])
+        if chunk:
+            return Piece(chunk, self._decoder.feed(chunk))
+        self._at_end = True
+        events = self._decoder.close()
+        if not events:
+            raise StopAsyncIteration
+        return Piece(b"", events)
+
+    def _observe(self, event: StreamEvent) -> None:
+        match event:
+            case TextDelta(text=text) | ThinkingDelta(text=text):
+                self._output_bytes += len(text)
+            case ArgumentsDelta(json=json):
+                self._output_bytes += len(json)
+            case UsageReport(usage=usage):
+                self.usage = usage
+            case Start(usage=usage) if usage is not None:
+                self.usage = usage
+            case Finish():
+                self.finished = True
+            case StreamError():
+                self.failed = True
+            case _:
+                pass

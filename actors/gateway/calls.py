@@ -1,0 +1,218 @@
+"""One call to a granted target: from the permit to the first content of an answer.
+
+Up to the first content a failure is no harm: the job can go back to its place. So an answer is
+only handed out once it has begun to say something; errors that a provider sends inside a stream
+with status 200, before any content, are failures like any other.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+
+import trio
+
+from forebay.actors.gateway.answers import Piece, StreamedAnswer, WholeAnswer
+from forebay.actors.gateway.failures import CallFailed, RelayedError
+from forebay.actors.gateway.jobs import Job
+from forebay.actors.gateway.provider import Target
+from forebay.actors.scheduling.pool import Grant
+from forebay.actors.upstream import (
+    BodyTooLong,
+    ConnectFailed,
+    NoAnswer,
+    UpstreamAnswer,
+    UpstreamFailure,
+    open_call,
+)
+from forebay.protocol.canonical.assembly import events_of
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.events import Finish, StreamError, StreamEvent, is_content
+from forebay.protocol.dialects.base import ChatCodec
+from forebay.protocol.dialects.registry import CODECS, SPEECH
+from forebay.protocol.jsontext import InvalidJson, dumps, loads_object
+from forebay.protocol.providers.base import CallFailure, FailedAnswer, FailureKind
+from forebay.protocol.providers.classification import classify_stream_error
+from forebay.protocol.splice import replace_model
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes of a whole answer; a larger one is a fault of the upstream."""
+_LARGEST_ERROR = 1024 * 1024
+_LARGEST_READ_AHEAD = 1024 * 1024
+"""Bytes of comments and empty events before any content."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamRequest:
+    """A request as it goes to a target."""
+
+    codec: ChatCodec
+    """Of the API that the target is asked in."""
+    passes_through: bool
+    """Same API on both sides: bytes go through unaltered."""
+    path: str
+    body: bytes
+    headers: dict[str, str]
+    dropped: tuple[str, ...]
+
+
+def prepare(job: Job, target: Target) -> UpstreamRequest:
+    """Write the request for ``target``: the client's own bytes where the target speaks its API.
+
+    Raises:
+        ApiFailure: BAD_REQUEST, the target's dialect can't say what the request means.
+    """
+    profile = target.provider.profile
+    headers = dict(target.provider.headers)
+    own = job.codec if job.codec is not None and job.codec.api in profile.paths else None
+    if own is not None and job.raw_body is not None:
+        headers.update(
+            (name, value)
+            for name, value in job.forwarded_headers.items()
+            if name in profile.forwarded_headers
+        )
+        return UpstreamRequest(
+            codec=own,
+            passes_through=True,
+            path=profile.paths[own.api],
+            body=replace_model(job.raw_body, target.model_id),
+            headers=headers,
+            dropped=(),
+        )
+    codec = own or CODECS[next(iter(profile.paths))]
+    encoded = codec.encode_request(replace(job.request, model=target.model_id), profile.traits)
+    return UpstreamRequest(
+        codec=codec,
+        passes_through=False,
+        path=profile.paths[codec.api],
+        body=dumps(encoded.body),
+        headers={**headers, **encoded.headers},
+        dropped=encoded.dropped,
+    )
+
+
+async def open_answer(
+    job: Job, target: Target, grant: Grant, stack: AsyncExitStack
+) -> StreamedAnswer | WholeAnswer:
+    """Make the call; return as soon as the answer has content (a stream) or is whole.
+
+    The connection belongs to ``stack``; the grant stays the caller's.
+
+    Raises:
+        CallFailed: the call failed before any content.
+        ApiFailure: as :func:`prepare`; nothing was sent.
+    """
+    request = prepare(job, target)
+    try:
+        answer = await stack.enter_async_context(
+            open_call(
+                target.provider.transport,
+                "POST",
+                grant.route.host + request.path,
+                headers=request.headers,
+                body=request.body,
+                timeouts=target.provider.timeouts,
+            )
+        )
+        if answer.status >= 400:
+            raise await _refused(request, target, answer)
+        if job.request.stream and not _is_whole_json(request, answer):
+            return await _begin_stream(request, answer)
+        return await _read_whole(job, request, answer)
+    except UpstreamFailure as failure:
+        raise CallFailed(_network_failure(failure)) from None
+
+
+def _is_whole_json(request: UpstreamRequest, answer: UpstreamAnswer) -> bool:
+    """Some servers answer whole although a stream was asked for."""
+    content_type = answer.headers.get("content-type", "")
+    return content_type.startswith("application/json") and not (
+        request.codec.stream_content_type.startswith("application/json")
+        or request.codec.stream_content_type.startswith("application/x-ndjson")
+    )
+
+
+async def _refused(request: UpstreamRequest, target: Target, answer: UpstreamAnswer) -> CallFailed:
+    try:
+        body = await answer.read(_LARGEST_ERROR)
+    except BodyTooLong:
+        body = b""
+    headers = {name.lower(): value for name, value in answer.headers.items()}
+    failure = target.provider.profile.classify(
+        FailedAnswer(
+            status=answer.status,
+            headers=headers,
+            error=SPEECH[request.codec.dialect].decode_error(answer.status, body),
+            now=time.time(),
+        )
+    )
+    relayed = RelayedError(
+        dialect=request.codec.dialect,
+        status=answer.status,
+        content_type=headers.get("content-type", "application/json"),
+        body=body,
+    )
+    return CallFailed(failure, relayed)
+
+
+async def _begin_stream(request: UpstreamRequest, answer: UpstreamAnswer) -> StreamedAnswer:
+    """Read ahead to the first content."""
+    decoder = request.codec.stream_decoder()
+    read_ahead: list[Piece] = []
+    size = 0
+    while True:
+        chunk = await answer.next_chunk()
+        size += len(chunk)
+        if size > _LARGEST_READ_AHEAD:
+            raise CallFailed(_server_failed("the upstream streams much and says nothing"))
+        events = decoder.feed(chunk) if chunk else decoder.close()
+        read_ahead.append(Piece(chunk, events))
+        for event in events:
+            if isinstance(event, StreamError):
+                raise CallFailed(classify_stream_error(event))
+            if is_content(event) or isinstance(event, Finish):
+                return StreamedAnswer(request, answer, decoder, read_ahead, at_end=not chunk)
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+
+async def _read_whole(
+    job: Job, request: UpstreamRequest, answer: UpstreamAnswer
+) -> WholeAnswer | StreamedAnswer:
+    body = await answer.read(LARGEST_ANSWER)
+    try:
+        response = request.codec.decode_response(loads_object(body))
+    except InvalidJson as fault:
+        raise CallFailed(_server_failed(f"the upstream's answer is not JSON: {fault}")) from None
+    except ApiFailure as failure:
+        raise CallFailed(classify_stream_error(StreamError(failure.error))) from None
+    if job.request.stream:
+        events: list[StreamEvent] = list(events_of(response))
+        request = replace(request, passes_through=False)
+        return StreamedAnswer(
+            request, answer, request.codec.stream_decoder(), [Piece(b"", events)], at_end=True
+        )
+    return WholeAnswer(request, body, response, answer.headers.get("content-type"))
+
+
+def _network_failure(failure: UpstreamFailure) -> CallFailure:
+    if isinstance(failure, ConnectFailed):
+        return CallFailure(
+            kind=FailureKind.UNREACHABLE,
+            error=ApiError(kind=ErrorKind.UPSTREAM_ERROR, message=str(failure)),
+        )
+    timed_out = isinstance(failure, NoAnswer) and failure.timed_out
+    return CallFailure(
+        kind=FailureKind.SERVER_FAILED,
+        error=ApiError(
+            kind=ErrorKind.UPSTREAM_TIMEOUT if timed_out else ErrorKind.UPSTREAM_ERROR,
+            message=str(failure),
+        ),
+    )
+
+
+def _server_failed(message: str) -> CallFailure:
+    return CallFailure(
+        kind=FailureKind.SERVER_FAILED,
+        error=ApiError(kind=ErrorKind.UPSTREAM_ERROR, message=message),
+    )

@@ -1,0 +1,148 @@
+"""From the name that a client asks for to the targets that can serve it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import trio
+
+from forebay.actors.config import Settings, UnknownModel, split_target
+from forebay.actors.gateway.jobs import Client
+from forebay.actors.gateway.models import Model
+from forebay.actors.gateway.provider import Provider, Target
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.requests import Dialect
+
+_FIRST_LISTING_SECONDS = 5.0
+_LATEST_TAG = ":latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a name stands for."""
+
+    name: str
+    """The configured model's name, or ``provider/model-id``."""
+    model: Model
+    targets: tuple[Target, ...]
+    is_configured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """One name that clients may ask for."""
+
+    id: str
+    owned_by: str
+
+
+class Catalog:
+    """All names: configured models, models that providers list, and targets named outright."""
+
+    def __init__(self, settings: Settings, providers: Mapping[str, Provider]) -> None:
+        self._settings = settings
+        self._providers = providers
+        self.models: dict[str, Model] = {
+            name: Model(name, model.strategy) for name, model in settings.models.items()
+        }
+        self.outright: dict[str, Model] = {name: Model(f"{name}/*") for name in providers}
+        """By provider: where jobs for targets wait that no configured model names."""
+
+    async def resolve(self, name: str, dialect: Dialect, client: Client) -> Resolution:
+        """What ``name`` stands for when ``client`` asks for it in ``dialect``.
+
+        Waits a moment for providers that were not asked yet what they list.
+
+        Raises:
+            ApiFailure: MODEL_NOT_FOUND, or FORBIDDEN for a model that the client may not use.
+        """
+        resolution = self._known(name)
+        if resolution is None and self._maybe_listed(name):
+            with trio.move_on_after(_FIRST_LISTING_SECONDS):
+                for provider in self._providers.values():
+                    await provider.listing.first_try()
+            resolution = self._known(name)
+        if resolution is None:
+            for provider in self._providers.values():
+                provider.listing.want()
+            if self._settings.defaults.unknown_model is UnknownModel.DEFAULT:
+                default = self._settings.defaults.by_dialect().get(dialect)
+                resolution = None if default is None else self._known(default)
+        if resolution is None:
+            raise ApiFailure(
+                ApiError(
+                    kind=ErrorKind.MODEL_NOT_FOUND,
+                    message=f"model '{name}' not found",
+                    param="model",
+                    code="model_not_found",
+                )
+            )
+        if client.models is not None and client.models.isdisjoint((name, resolution.name)):
+            raise ApiFailure(
+                ApiError(
+                    kind=ErrorKind.FORBIDDEN,
+                    message=f"this key may not use model '{name}'",
+                    param="model",
+                )
+            )
+        return resolution
+
+    def _maybe_listed(self, name: str) -> bool:
+        return not any(self._is_outright(name, provider) for provider in self._providers)
+
+    @staticmethod
+    def _is_outright(name: str, provider: str) -> bool:
+        return name.startswith(f"{provider}/")
+
+    def _known(self, name: str) -> Resolution | None:
+        for candidate in _spellings(name):
+            if candidate in self.models:
+                targets = tuple(
+                    self._target(target) for target in self._settings.models[candidate].targets
+                )
+                return Resolution(candidate, self.models[candidate], targets, is_configured=True)
+        provider_name, _, model_id = name.partition("/")
+        if provider_name in self._providers and model_id:
+            return self._outright(self._providers[provider_name], model_id)
+        for provider in self._providers.values():
+            for candidate in _spellings(name):
+                if candidate in provider.listing.models:
+                    return self._outright(provider, candidate)
+        return None
+
+    def _target(self, name: str) -> Target:
+        provider, model_id = split_target(name)
+        return self._providers[provider].target(model_id)
+
+    def _outright(self, provider: Provider, model_id: str) -> Resolution:
+        target = provider.target(model_id)
+        return Resolution(target.name, self.outright[provider.name], (target,), is_configured=False)
+
+    def entries(self, client: Client) -> list[CatalogEntry]:
+        """What ``client`` may ask for: configured models first, then what providers list."""
+        entries = {name: CatalogEntry(name, "forebay") for name in self.models}
+        for provider in self._providers.values():
+            for model_id in provider.listing.models:
+                full = f"{provider.name}/{model_id}"
+                entries[full] = CatalogEntry(full, provider.name)
+        if client.models is not None:
+            entries = {name: entry for name, entry in entries.items() if name in client.models}
+        return list(entries.values())
+
+    def find(self, name: str, client: Client) -> CatalogEntry | None:
+        """The entry of a name, as a client may write it."""
+        resolution = self._known(name)
+        if resolution is None:
+            return None
+        if client.models is not None and client.models.isdisjoint((name, resolution.name)):
+            return None
+        owner = "forebay" if resolution.is_configured else resolution.targets[0].provider.name
+        return CatalogEntry(name, owner)
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """Ollama's clients write a missing tag as ``:latest``, and the other way round."""
+    if name.endswith(_LATEST_TAG):
+        return name, name.removesuffix(_LATEST_TAG)
+    return name, name + _LATEST_TAG

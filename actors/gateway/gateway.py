@@ -1,0 +1,359 @@
+"""The gateway: everything between a session and its answer.
+
+Routing and waiting happen in the session's own task; the actors decide and look after
+themselves. :class:`Gateway` is what sessions and embedding programs hold.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import assert_never
+
+import trio
+
+from forebay.actors.config import Settings
+from forebay.actors.gateway.answers import StreamedAnswer, WholeAnswer
+from forebay.actors.gateway.byte_budget import ByteBudget
+from forebay.actors.gateway.calls import open_answer
+from forebay.actors.gateway.catalog import Catalog, Resolution
+from forebay.actors.gateway.chat import ChatStream
+from forebay.actors.gateway.failures import CallFailed, JobFailure, JobHistory
+from forebay.actors.gateway.jobs import ANONYMOUS, Client, Job, RequestSize, measure
+from forebay.actors.gateway.provider import Provider, Target
+from forebay.actors.gateway.supervision import CloseModels, DescribeGateway, GatewayStatus
+from forebay.actors.gateway.waiting import NoTargetLeft, Place, WaitExpired, WaitingLane
+from forebay.actors.kernel import ActorSystem, Ref
+from forebay.actors.scheduling.gates import Demand, Ending, Outcome
+from forebay.actors.scheduling.pool import Grant
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.events import Usage
+from forebay.protocol.canonical.requests import ChatRequest
+from forebay.protocol.providers.base import CallFailure, FailureKind
+
+_log = logging.getLogger("forebay.gateway")
+
+_MOST_FAILURES = 3
+"""Calls of one job that may break before its client is told. Refusals don't count."""
+_CLOSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that has begun, and how it came about."""
+
+    content: StreamedAnswer | WholeAnswer
+    history: JobHistory
+
+
+class Gateway:
+    """Takes jobs, holds them fairly behind the limits of providers, and gets their answers."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        system: ActorSystem,
+        catalog: Catalog,
+        providers: dict[str, Provider],
+        control: Ref[DescribeGateway | CloseModels],
+    ) -> None:
+        self.settings = settings
+        self.system = system
+        self.catalog = catalog
+        self.providers = providers
+        self._control = control
+        self.waiting_bytes = ByteBudget(settings.server.waiting_bytes)
+        self.draining = False
+        self._session_numbers = itertools.count(1)
+
+    def next_session_name(self) -> str:
+        return f"session-{next(self._session_numbers)}"
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait now."""
+        models = (*self.catalog.models.values(), *self.catalog.outright.values())
+        return sum(model.waiting for model in models)
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that are under way now."""
+        return sum(
+            target.pooled.in_flight
+            for provider in self.providers.values()
+            for target in provider.targets.values()
+        )
+
+    def begin_drain(self) -> None:
+        """Take no new jobs; those that wait or run go on."""
+        self.draining = True
+
+    async def give_up_waiting(self) -> None:
+        """Tell all who still wait that they will not be served."""
+        await self._control.ask(CloseModels("the gateway is shutting down"))
+
+    async def status(self) -> GatewayStatus:
+        """Queues, budgets and cooldowns of all models and providers."""
+        return await self._control.ask(DescribeGateway())
+
+    def chat(
+        self, request: ChatRequest, *, client: Client = ANONYMOUS, max_wait: float | None = None
+    ) -> ChatStream:
+        """Ask for one answer, as a stream of canonical events.
+
+        Args:
+            request: ``model`` is a configured name, a listed model, or ``provider/model-id``.
+            client: whose turn it takes.
+            max_wait: seconds that it may wait; None: as configured.
+        """
+        return ChatStream(self, request, client=client, max_wait=max_wait)
+
+    @asynccontextmanager
+    async def open_answer(self, job: Job, resolution: Resolution) -> AsyncIterator[Answer]:
+        """Wait for a permit, make the call, and hand out its answer once it has content.
+
+        A refused or broken call before any content sends the job back to its own place, where
+        any of its targets may serve it. Leaving the block ends the call, whatever state it is in,
+        and returns what it did not use.
+
+        Raises:
+            JobFailure: the job has no answer: its time was up (RATE_LIMITED), no target is left
+                (UNAVAILABLE), the request was rejected, or the upstream broke.
+        """
+        attempt = await _JobRun(self, job, resolution).run()
+        try:
+            yield Answer(attempt.content, attempt.history)
+        finally:
+            attempt.settle()
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
+                await attempt.stack.aclose()
+
+
+class _Attempt:
+    """A call whose answer has begun."""
+
+    def __init__(
+        self,
+        content: StreamedAnswer | WholeAnswer,
+        stack: AsyncExitStack,
+        history: JobHistory,
+        target: Target,
+        grant: Grant,
+        size: RequestSize,
+    ) -> None:
+        self.content = content
+        self.stack = stack
+        self.history = history
+        self._target = target
+        self._grant = grant
+        self._size = size
+
+    def settle(self) -> None:
+        """Return the permit with what the call really used. Again: does nothing."""
+        usage = self.content.usage
+        if usage is not None and usage.counted:
+            self._target.estimator.learn(self._size, usage)
+            tokens = float(usage.total)
+        else:
+            read = usage or Usage(
+                input_uncached=round(self._target.estimator.estimate(self._size, 0)),
+                counted=False,
+            )
+            tokens = float(read.input_total + self.content.output_estimate)
+        self._grant.finish(
+            Outcome(ending=self._ending(), tokens=max(1.0, tokens)),
+            served=True,
+            now=trio.current_time(),
+        )
+
+    def _ending(self) -> Ending:
+        match self.content:
+            case WholeAnswer():
+                return Ending.SERVED
+            case StreamedAnswer():
+                if self.content.failed:
+                    return Ending.FAILED
+                return Ending.SERVED if self.content.finished else Ending.ABANDONED
+            case _:
+                assert_never(self.content)
+
+
+class _JobRun:
+    """One job on its way: places, permits and attempts, until an answer begins."""
+
+    def __init__(self, gateway: Gateway, job: Job, resolution: Resolution) -> None:
+        self._gateway = gateway
+        self._job = job
+        self._resolution = resolution
+        self._size = measure(job.request)
+        self._place: Place | None = None
+        self._attempts = 0
+        self._failures = 0
+        self._last_target: Target | None = None
+
+    async def run(self) -> _Attempt:
+        if self._gateway.draining:
+            raise self._unavailable("the gateway is shutting down")
+        grant = await self._first_grant()
+        while True:
+            outcome = await self._attempt(grant)
+            if isinstance(outcome, _Attempt):
+                return outcome
+            grant = await self._next_grant(grant, outcome)
+
+    def _lane(self) -> WaitingLane:
+        able = tuple(t for t in self._resolution.targets if t.pooled.out is None)
+        if not able:
+            reasons = "; ".join(f"{t.name}: {t.pooled.out}" for t in self._resolution.targets)
+            raise self._unavailable(reasons)
+        return self._resolution.model.lane(able)
+
+    async def _first_grant(self) -> Grant:
+        lane = self._lane()
+        estimator = self._resolution.targets[0].estimator
+        tokens = estimator.estimate(self._size, self._job.request.max_output_tokens)
+        self._place = Place(Demand(tokens))
+        client = self._job.client
+        try:
+            return await lane.wait(self._place, client.flow_key, client.weight, self._job.deadline)
+        except (WaitExpired, NoTargetLeft) as end:
+            raise self._no_grant(end) from None
+
+    async def _next_grant(self, grant: Grant, failed: CallFailed) -> Grant:
+        """Back to the job's own place, and wait again."""
+        assert self._place is not None
+        client = self._job.client
+        try:
+            lane = self._lane()
+            # First back to its place, then give the permit back: what that frees is the job's.
+            lane.put_back(self._place, client.flow_key, client.weight)
+        except NoTargetLeft as end:
+            raise self._no_grant(end) from None
+        finally:
+            grant.finish(_outcome(failed.failure), served=False, now=trio.current_time())
+        self._react(failed.failure, grant)
+        try:
+            return await lane.wait_again(self._place, client.flow_key, self._job.deadline)
+        except (WaitExpired, NoTargetLeft) as end:
+            raise self._no_grant(end) from None
+
+    async def _attempt(self, grant: Grant) -> _Attempt | CallFailed:
+        """One call; what failed but may be tried again is returned."""
+        target = self._gateway.providers[grant.target.pool.name].targets[grant.target.name]
+        self._attempts += 1
+        self._last_target = target
+        started_at = trio.current_time()
+        stack = AsyncExitStack()
+        try:
+            content = await open_answer(self._job, target, grant, stack)
+        except CallFailed as failed:
+            await _close(stack)
+            return self._failed(failed, grant)
+        except ApiFailure as failure:
+            grant.finish(Outcome(ending=Ending.UNUSED), served=False, now=trio.current_time())
+            raise JobFailure(failure.error, self._history()) from None
+        except BaseException:
+            grant.finish(Outcome(ending=Ending.ABANDONED), served=True, now=trio.current_time())
+            await _close(stack)
+            raise
+        grant.accepted(trio.current_time())
+        attempt = _Attempt(content, stack, self._history(started_at), target, grant, self._size)
+        if isinstance(content, WholeAnswer):
+            # Nothing more is asked of the upstream: the slot is free while the client reads.
+            attempt.settle()
+            await _close(stack)
+        return attempt
+
+    def _failed(self, failed: CallFailed, grant: Grant) -> CallFailed:
+        """``failed`` if the job may go on; else raise what its client is told."""
+        failure = failed.failure
+        if failure.kind is FailureKind.SERVER_FAILED:
+            self._failures += 1
+        if failure.kind is FailureKind.REQUEST_REJECTED or self._failures >= _MOST_FAILURES:
+            grant.finish(_outcome(failure), served=False, now=trio.current_time())
+            raise JobFailure(failure.error, self._history(), failed.relayed)
+        return failed
+
+    def _react(self, failure: CallFailure, grant: Grant) -> None:
+        """Take out what no waiting cures."""
+        provider = self._gateway.providers[grant.target.pool.name]
+        match failure.kind:
+            case FailureKind.KEY_REJECTED:
+                provider.take_out("the provider rejects the key")
+            case FailureKind.QUOTA_SPENT:
+                provider.take_out(f"the provider's quota is spent: {failure.error.message}")
+            case FailureKind.TARGET_FORBIDDEN:
+                reason = "the key may not use this model"
+                _log.error("target %s/%s is out: %s", provider.name, grant.target.name, reason)
+                provider.pool.take_out(grant.target, reason)
+            case _:
+                pass
+
+    def _no_grant(self, end: WaitExpired | NoTargetLeft) -> JobFailure:
+        if isinstance(end, NoTargetLeft):
+            return self._unavailable(str(end))
+        seconds = end.blocker.seconds if end.blocker is not None else 1.0
+        waited = trio.current_time() - self._job.arrived_at
+        return JobFailure(
+            ApiError(
+                kind=ErrorKind.RATE_LIMITED,
+                message=(
+                    f"waited {waited:.1f} s for a free place at model '{self._resolution.name}' "
+                    f"and none came up; try again in {_whole_seconds(seconds)} s"
+                ),
+                code="rate_limit_exceeded",
+                retry_after=_whole_seconds(seconds),
+            ),
+            self._history(blocked=end),
+        )
+
+    def _unavailable(self, reason: str) -> JobFailure:
+        return JobFailure(
+            ApiError(
+                kind=ErrorKind.UNAVAILABLE,
+                message=f"nothing can serve model '{self._resolution.name}' now: {reason}",
+                retry_after=None if not self._gateway.draining else 1.0,
+            ),
+            self._history(),
+        )
+
+    def _history(
+        self, started_at: float | None = None, *, blocked: WaitExpired | None = None
+    ) -> JobHistory:
+        until = trio.current_time() if started_at is None else started_at
+        return JobHistory(
+            waited=until - self._job.arrived_at,
+            attempts=self._attempts,
+            target=None if self._last_target is None else self._last_target.name,
+            blocker=None if blocked is None else blocked.blocker,
+            position=None if blocked is None else blocked.position,
+        )
+
+
+async def _close(stack: AsyncExitStack) -> None:
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
+        await stack.aclose()
+
+
+def _whole_seconds(seconds: float) -> float:
+    """As ``retry-after`` says it: whole, at least 1 (clients hammer at 0)."""
+    return float(max(1, -int(-seconds // 1)))
+
+
+_ENDINGS = {
+    FailureKind.RATE_LIMITED: Ending.REFUSED,
+    FailureKind.OVERLOADED: Ending.OVERLOADED,
+    FailureKind.UNREACHABLE: Ending.UNREACHABLE,
+    FailureKind.SERVER_FAILED: Ending.FAILED,
+    FailureKind.REQUEST_REJECTED: Ending.SERVED,
+    FailureKind.QUOTA_SPENT: Ending.ABANDONED,
+    FailureKind.KEY_REJECTED: Ending.ABANDONED,
+    FailureKind.TARGET_FORBIDDEN: Ending.ABANDONED,
+}
+
+
+def _outcome(failure: CallFailure) -> Outcome:
+    return Outcome(ending=_ENDINGS[failure.kind], tokens=1.0, retry_after=failure.retry_after)

@@ -1,0 +1,83 @@
+"""A circuit breaker: an upstream that keeps failing is left alone, then probed by one call."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from math import inf
+from random import Random
+
+from forebay.actors.scheduling.backoff import Backoff
+from forebay.actors.scheduling.gates import Call, Demand, Ending, Gate, Outcome
+
+
+class CircuitState(StrEnum):
+    CLOSED = "closed"
+    """Calls pass."""
+    OPEN = "open"
+    """No call passes until the pause is over."""
+    HALF_OPEN = "half_open"
+    """One call is out to probe; its outcome decides."""
+
+
+class CircuitBreaker(Gate):
+    """Opens after consecutive failures. Refusals, overload and clients' faults don't count."""
+
+    def __init__(
+        self,
+        name: str,
+        random: Random,
+        *,
+        failures_to_open: int = 5,
+        initial_pause: float = 5.0,
+        longest_pause: float = 60.0,
+    ) -> None:
+        super().__init__(name)
+        self.state = CircuitState.CLOSED
+        self._failures_to_open = failures_to_open
+        self._failures = 0
+        self._open_until = -inf
+        self._backoff = Backoff(initial=initial_pause, cap=longest_pause, random=random)
+
+    def ready_at(self, demand: Demand, now: float) -> float:
+        match self.state:
+            case CircuitState.CLOSED:
+                return now
+            case CircuitState.OPEN:
+                return self._open_until
+            case CircuitState.HALF_OPEN:
+                return inf
+
+    def take(self, call: Call, now: float) -> None:
+        if self.state is CircuitState.OPEN:
+            self.state = CircuitState.HALF_OPEN
+
+    def accepted(self, call: Call, now: float) -> None:
+        self._close()
+
+    def finish(self, call: Call, outcome: Outcome, now: float) -> None:
+        match outcome.ending:
+            case Ending.FAILED | Ending.UNREACHABLE:
+                self._failures += 1
+                if self.state is CircuitState.HALF_OPEN or (
+                    self.state is CircuitState.CLOSED and self._failures >= self._failures_to_open
+                ):
+                    self.state = CircuitState.OPEN
+                    self._open_until = now + self._backoff.next()
+            case Ending.SERVED | Ending.REFUSED | Ending.OVERLOADED:
+                self._close()
+            case Ending.UNUSED | Ending.ABANDONED:
+                if self.state is CircuitState.HALF_OPEN:
+                    # The probe told nothing: the next call probes again.
+                    self.state = CircuitState.OPEN
+                    self._open_until = now
+
+    def _close(self) -> None:
+        self.state = CircuitState.CLOSED
+        self._failures = 0
+        self._backoff.reset()
+
+    def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
+        return max(0.0, self._open_until - now) if self.state is CircuitState.OPEN else 0.0
+
+    def snapshot(self, now: float) -> dict[str, float | int | str | None]:
+        return {"state": self.state.value, "consecutive_failures": self._failures}

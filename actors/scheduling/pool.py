@@ -1,0 +1,444 @@
+"""A provider's budgets and the scheduler that grants from them.
+
+A pool *pulls*: when it may have room it looks at the first job of every flow that one of its
+targets can serve, takes the one whose class and client were served least, and grants. Jobs are
+bound to a target only then. A lane with several targets is looked at by several pools; pulling is
+synchronous, so no two can take the same job.
+
+Who may pass a job that is first but has to wait: only jobs that take nothing from the gates that
+it waits for. Anybody else would spend what it is waiting for, and large jobs would starve.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+
+from forebay.actors.scheduling.flows import Flow, FlowKey, Ticket, TicketState, TrafficClass
+from forebay.actors.scheduling.gates import Call, Demand, Gate, Outcome
+from forebay.actors.scheduling.lanes import Lane
+from forebay.actors.scheduling.shares import Share, ShareTable
+
+CLASS_WEIGHTS = {TrafficClass.INTERACTIVE: 80.0, TrafficClass.BATCH: 20.0}
+"""How the classes split a pool while both wait; either borrows what the other leaves."""
+
+_GRANTS_PER_PUMP = 256
+"""Then the pump yields, so that a thousand grants do not hold up everything else."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """One way to a target: a host of the provider."""
+
+    host: str
+    """Base URL."""
+    gates: tuple[Gate, ...]
+    """What bounds this host, and this target on it."""
+
+
+class _Entry:
+    """A flow's place in the heap of one target and class; replaced when its key has changed."""
+
+    __slots__ = ("arrival", "counter", "flow", "live", "share")
+
+    def __init__(self, flow: Flow, share: Share[str], arrival: int) -> None:
+        self.flow = flow
+        self.share = share
+        self.counter = share.counter
+        self.arrival = arrival
+        self.live = True
+
+    def __lt__(self, other: _Entry) -> bool:
+        if self.counter != other.counter:
+            return self.counter < other.counter
+        return self.arrival < other.arrival
+
+
+@dataclass(slots=True, eq=False)
+class _Enrolment:
+    """A flow with jobs waiting, at one pool."""
+
+    flow: Flow
+    lane: Lane
+    share: Share[str]
+    entries: dict[PoolTarget, _Entry] = field(default_factory=dict)
+
+
+class PoolTarget:
+    """One upstream model at the pool's provider."""
+
+    def __init__(
+        self, pool: Pool, name: str, gates: Sequence[Gate], routes: Sequence[Route]
+    ) -> None:
+        if not routes:
+            raise ValueError(f"target {name!r} needs at least one route")
+        self.pool = pool
+        self.name = name
+        self.gates = tuple(gates)
+        self.routes = tuple(routes)
+        self.out: str | None = None
+        """Why the target is taken out; None while it serves."""
+        self.lanes: set[Lane] = set()
+        """Lanes with waiting jobs that this target may serve."""
+        self.heaps: dict[TrafficClass, list[_Entry]] = {}
+        self.in_flight = 0
+
+    @property
+    def idle(self) -> bool:
+        """No job waits for the target or is under way there."""
+        return not self.lanes and not self.in_flight
+
+    def common_gates(self) -> Iterable[Gate]:
+        yield from self.pool.gates
+        yield from self.gates
+
+    def readiness(self, demand: Demand, now: float) -> tuple[float, Route | None, list[Gate]]:
+        """When ``demand`` may pass here, by which route, and the gates that hold it back."""
+        closed: list[Gate] = []
+        ready = -inf
+        for gate in self.common_gates():
+            gate_ready = gate.ready_at(demand, now)
+            if gate_ready > now:
+                closed.append(gate)
+            ready = max(ready, gate_ready)
+        best: Route | None = None
+        best_ready = inf
+        closed_routes: list[Gate] = []
+        for route in self.routes:
+            route_ready = -inf
+            for gate in route.gates:
+                gate_ready = gate.ready_at(demand, now)
+                if gate_ready > now:
+                    closed_routes.append(gate)
+                route_ready = max(route_ready, gate_ready)
+            if best is None or route_ready < best_ready:
+                best, best_ready = route, route_ready
+        if best_ready > now:
+            closed += closed_routes
+        return max(ready, best_ready), best, closed
+
+    def has_room(self, demand: Demand, now: float) -> bool:
+        """Whether this demand would be granted here at once."""
+        if self.out is not None:
+            return False
+        ready, route, _ = self.readiness(demand, now)
+        if ready > now or route is None:
+            return False
+        blocked = self.pool.blocked
+        return not blocked or blocked.isdisjoint((*self.common_gates(), *route.gates))
+
+    def blocking_gate(self, demand: Demand, now: float) -> tuple[Gate, float] | None:
+        """The gate that a job coming now waits for longest, and for how many seconds."""
+        ahead = sum(lane.waiting for lane in self.lanes)
+        ahead_tokens = sum(lane.waiting_tokens for lane in self.lanes)
+        worst: tuple[Gate, float] | None = None
+        for gate in self.common_gates():
+            worst = _longer(worst, gate, gate.expected_wait(ahead, ahead_tokens, demand, now))
+        best: tuple[Gate, float] | None = None
+        for route in self.routes:
+            here: tuple[Gate, float] | None = None
+            for gate in route.gates:
+                share = ahead // len(self.routes)
+                here = _longer(here, gate, gate.expected_wait(share, ahead_tokens, demand, now))
+            if here is not None and (best is None or here[1] < best[1]):
+                best = here
+        if best is not None:
+            worst = _longer(worst, *best)
+        return worst
+
+
+def _longer(worst: tuple[Gate, float] | None, gate: Gate, wait: float) -> tuple[Gate, float] | None:
+    return (gate, wait) if worst is None or wait > worst[1] else worst
+
+
+class Grant:
+    """The right to make one call to one target now. Ends exactly once, by ``finish``."""
+
+    __slots__ = ("_charged", "_class_share", "_finished", "_share", "call", "route", "target")
+
+    def __init__(
+        self,
+        target: PoolTarget,
+        route: Route,
+        call: Call,
+        share: Share[str],
+        class_share: Share[TrafficClass],
+    ) -> None:
+        self.target = target
+        self.route = route
+        self.call = call
+        self._share = share
+        self._class_share = class_share
+        self._charged = call.demand.tokens
+        self._finished = False
+
+    def _gates(self) -> Iterable[Gate]:
+        yield from self.target.common_gates()
+        yield from self.route.gates
+
+    def accepted(self, now: float) -> None:
+        """The upstream has taken the call on."""
+        if not self._finished:
+            for gate in self._gates():
+                gate.accepted(self.call, now)
+
+    def finish(self, outcome: Outcome, *, served: bool, now: float) -> None:
+        """Give the permit back. What comes after the first time does nothing.
+
+        Args:
+            served: the client got something for it: its share is charged what was used. Else
+                its share gets the cost back, and with it its place.
+        """
+        if self._finished:
+            return
+        self._finished = True
+        self.target.in_flight -= 1
+        for gate in self._gates():
+            gate.finish(self.call, outcome, now)
+        used = self._charged if outcome.tokens is None else outcome.tokens
+        self.target.pool.settle(
+            self._share, self._class_share, (used if served else 0.0) - self._charged
+        )
+
+
+class Pool:
+    """One provider account: gates that all its targets share, and its targets."""
+
+    def __init__(self, name: str, gates: Sequence[Gate]) -> None:
+        self.name = name
+        self.gates = tuple(gates)
+        self.targets: dict[str, PoolTarget] = {}
+        self.blocked: set[Gate] = set()
+        """What first jobs were waiting for when the pool last pumped."""
+        self.deferring: set[Pool] = set()
+        """Pools that left a job to this one because it had room; they look again after it."""
+        self.ring: Callable[[], None] = _no_bell
+        """Wakes whoever pumps this pool."""
+        self.grants = 0
+        self.out: str | None = None
+        """Why the whole account is taken out; None while it serves."""
+        self._classes: ShareTable[TrafficClass] = ShareTable()
+        self._clients: dict[TrafficClass, ShareTable[str]] = {
+            traffic_class: ShareTable() for traffic_class in TrafficClass
+        }
+        self._enrolled: dict[Flow, _Enrolment] = {}
+        self._enrolled_by_share: dict[Share[str], set[_Enrolment]] = {}
+        self._class_shares: dict[TrafficClass, Share[TrafficClass]] = {}
+        self._active: set[PoolTarget] = set()
+
+    def add_target(self, name: str, gates: Sequence[Gate], routes: Sequence[Route]) -> PoolTarget:
+        target = PoolTarget(self, name, gates, routes)
+        target.out = self.out
+        self.targets[name] = target
+        return target
+
+    def remove_target(self, target: PoolTarget) -> None:
+        """Forget an idle target."""
+        if not target.idle:
+            raise ValueError(f"target {target.name!r} is in use")
+        del self.targets[target.name]
+        self._active.discard(target)
+
+    @property
+    def backlogged_clients(self) -> int:
+        return len({enrolment.share for enrolment in self._enrolled.values()})
+
+    # Enrolment: which flows have jobs waiting.
+
+    def enrol(self, flow: Flow, lane: Lane, *, lift: bool = True) -> None:
+        """``flow`` of ``lane`` begins to have jobs waiting.
+
+        Args:
+            lift: as of :meth:`ShareTable.enter`.
+        """
+        key = flow.key
+        share = self._clients[key.traffic_class].enter(key.client, flow.weight, lift=lift)
+        self._class_shares[key.traffic_class] = self._classes.enter(
+            key.traffic_class, CLASS_WEIGHTS[key.traffic_class], lift=lift
+        )
+        enrolment = _Enrolment(flow, lane, share)
+        self._enrolled[flow] = enrolment
+        self._enrolled_by_share.setdefault(share, set()).add(enrolment)
+        self._push(enrolment)
+
+    def refresh(self, flow: Flow) -> None:
+        """A job came back to the front of an enrolled flow."""
+        self._push(self._enrolled[flow])
+
+    def _push(self, enrolment: _Enrolment) -> None:
+        head = enrolment.flow.head()
+        # A job on its way into the flow is not visible yet: 0 is replaced at the first look.
+        arrival = 0 if head is None else head.arrival
+        for target in enrolment.lane.targets:
+            if target.pool is self:
+                old = enrolment.entries.get(target)
+                if old is not None:
+                    old.live = False
+                entry = _Entry(enrolment.flow, enrolment.share, arrival)
+                enrolment.entries[target] = entry
+                heap = target.heaps.setdefault(enrolment.flow.key.traffic_class, [])
+                heapq.heappush(heap, entry)
+                self._active.add(target)
+
+    def withdraw(self, flow: Flow) -> None:
+        """``flow`` has no job waiting any more."""
+        enrolment = self._enrolled.pop(flow)
+        for entry in enrolment.entries.values():
+            entry.live = False
+        peers = self._enrolled_by_share[enrolment.share]
+        peers.discard(enrolment)
+        if not peers:
+            del self._enrolled_by_share[enrolment.share]
+        self._clients[flow.key.traffic_class].leave(enrolment.share)
+        self._classes.leave(self._class_shares[flow.key.traffic_class])
+
+    def settle(
+        self, share: Share[str], class_share: Share[TrafficClass], correction: float
+    ) -> None:
+        """A grant ended; its cost changes by ``correction`` tokens."""
+        self._clients[class_share.key].settle(share, correction)
+        self._classes.settle(class_share, correction)
+        if correction < 0:
+            # Entries are looked at lazily, which finds counters that grew but not this.
+            for enrolment in self._enrolled_by_share.get(share, ()):
+                self._push(enrolment)
+        self.ring()
+
+    # The pump.
+
+    def pump(self, now: float) -> float:
+        """Grant all that can be granted now.
+
+        Returns:
+            When to pump again if nothing happens before: ``inf`` if only an event can help.
+        """
+        self.blocked.clear()
+        wake = inf
+        granted = 0
+        deferred_to_self = True
+        while deferred_to_self:
+            blocked_before = len(self.blocked)
+            granted_before = granted
+            aside: list[tuple[list[_Entry], _Entry]] = []
+            deferred_to_self = False
+            while (first := self._first(now)) is not None:
+                target, heap, entry, ticket = first
+                ready, route, closed = target.readiness(ticket.demand, now)
+                if ready > now or route is None:
+                    self.blocked.update(closed)
+                    wake = min(wake, ready)
+                    continue
+                lane = self._enrolled[entry.flow].lane
+                preferred = lane.preferred(target, ticket.demand, now)
+                if preferred is not None:
+                    if preferred.pool is self:
+                        deferred_to_self = True
+                    else:
+                        preferred.pool.deferring.add(self)
+                    aside.append((heap, heapq.heappop(heap)))
+                    continue
+                self._grant(target, route, entry.flow, now)
+                granted += 1
+                if granted >= _GRANTS_PER_PUMP:
+                    wake = now
+                    break
+            for heap, entry in aside:
+                if entry.live:
+                    heapq.heappush(heap, entry)
+            if wake == now or (len(self.blocked) == blocked_before and granted == granted_before):
+                break
+        self._ring_deferring()
+        return wake
+
+    def _ring_deferring(self) -> None:
+        deferring, self.deferring = self.deferring, set()
+        for pool in deferring:
+            pool.ring()
+
+    def _first(self, now: float) -> tuple[PoolTarget, list[_Entry], _Entry, Ticket] | None:
+        """The job that is next among the targets that no blocked job bars."""
+        best: tuple[PoolTarget, list[_Entry], _Entry, Ticket] | None = None
+        best_class = inf
+        for target in list(self._active):
+            if target.out is not None or not self.blocked.isdisjoint(target.common_gates()):
+                continue
+            if self.blocked and all(
+                not self.blocked.isdisjoint(route.gates) for route in target.routes
+            ):
+                continue
+            empty = True
+            for traffic_class, heap in target.heaps.items():
+                found = self._settled_head(heap)
+                if found is None:
+                    continue
+                empty = False
+                entry, ticket = found
+                class_counter = self._class_shares[traffic_class].counter
+                if (
+                    best is None
+                    or class_counter < best_class
+                    or (class_counter == best_class and entry < best[2])
+                ):
+                    best = (target, heap, entry, ticket)
+                    best_class = class_counter
+            if empty:
+                self._active.discard(target)
+        return best
+
+    def _settled_head(self, heap: list[_Entry]) -> tuple[_Entry, Ticket] | None:
+        """The smallest entry of a heap, after entries that are out of date were put right."""
+        while heap:
+            entry = heap[0]
+            if not entry.live:
+                heapq.heappop(heap)
+                continue
+            ticket = entry.flow.head()
+            if ticket is None:
+                heapq.heappop(heap)
+                enrolment = self._enrolled[entry.flow]
+                enrolment.lane.emptied(entry.flow)
+                continue
+            if entry.counter != entry.share.counter or entry.arrival != ticket.arrival:
+                entry.counter = entry.share.counter
+                entry.arrival = ticket.arrival
+                heapq.heapreplace(heap, entry)
+                continue
+            return entry, ticket
+        return None
+
+    def _grant(self, target: PoolTarget, route: Route, flow: Flow, now: float) -> None:
+        ticket = flow.take_head()
+        call = Call(ticket.demand, now)
+        for gate in (*target.common_gates(), *route.gates):
+            gate.take(call, now)
+        share = self._enrolled[flow].share
+        class_share = self._class_shares[flow.key.traffic_class]
+        self._clients[flow.key.traffic_class].start(share, ticket.demand.tokens)
+        self._classes.start(class_share, ticket.demand.tokens)
+        self.grants += 1
+        target.in_flight += 1
+        ticket.state = TicketState.GRANTED
+        ticket.granted(Grant(target, route, call, share, class_share))
+
+    # Taking targets out.
+
+    def take_out(self, target: PoolTarget, reason: str) -> None:
+        """No waiting cures what this target has. Lanes without any other are told."""
+        target.out = reason
+        for lane in list(target.lanes):
+            lane.target_out()
+
+    def take_out_all(self, reason: str) -> None:
+        """The same for the whole account, and for targets that are added later."""
+        self.out = reason
+        for target in list(self.targets.values()):
+            self.take_out(target, reason)
+
+
+def _no_bell() -> None:
+    """Nobody pumps this pool by itself: its owner calls ``pump``."""
+
+
+__all__ = ["CLASS_WEIGHTS", "FlowKey", "Grant", "Pool", "PoolTarget", "Route"]

@@ -1,0 +1,67 @@
+"""The one place where errors of httpcore and h11 become errors of httpx.
+
+Their messages are written here and not passed on: a protocol error quotes the bytes at fault, and
+those may be a header with a key in it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from typing import Final
+
+import h11
+import httpcore
+import httpx
+
+_HTTPX_ERRORS: Final[dict[type[Exception], tuple[type[httpx.TransportError], str]]] = {
+    httpcore.ConnectTimeout: (httpx.ConnectTimeout, "connecting to {peer} took too long"),
+    httpcore.ConnectError: (httpx.ConnectError, "could not connect to {peer}"),
+    httpcore.ReadTimeout: (httpx.ReadTimeout, "{peer} sent nothing for too long"),
+    httpcore.ReadError: (httpx.ReadError, "the connection to {peer} broke"),
+    httpcore.WriteTimeout: (httpx.WriteTimeout, "{peer} took too long to take the request"),
+    httpcore.WriteError: (httpx.WriteError, "the connection to {peer} broke"),
+    httpcore.LocalProtocolError: (
+        httpx.LocalProtocolError,
+        "the request to {peer} was not sent: its method, path or a header holds a character that "
+        "HTTP does not allow (look at the provider's key and extra headers)",
+    ),
+    httpcore.RemoteProtocolError: (
+        httpx.RemoteProtocolError,
+        "{peer} closed the connection early or sent something that is not HTTP/1.1",
+    ),
+    h11.RemoteProtocolError: (
+        httpx.RemoteProtocolError,
+        "{peer} closed the connection early or sent something that is not HTTP/1.1",
+    ),
+}
+
+
+def as_httpx_error(error: Exception, peer: str) -> httpx.TransportError:
+    """What an httpx transport raises for ``error`` of httpcore or h11, met talking to ``peer``."""
+    kind, text = next(_HTTPX_ERRORS[base] for base in type(error).__mro__ if base in _HTTPX_ERRORS)
+    message = text.format(peer=peer)
+    reason = _system_reason(error)
+    return kind(f"{message}: {reason}" if reason else message)
+
+
+def _system_reason(error: BaseException) -> str:
+    """What the operating system or OpenSSL said, from the bottom of the chain of causes.
+
+    Only their words are repeated: the text of any other error may quote the request.
+    """
+    reason = ""
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, ssl.SSLError):
+            reason = getattr(current, "verify_message", "") or current.reason or "TLS failed"
+        elif isinstance(current, socket.gaierror) and current.strerror:
+            reason = current.strerror
+        elif isinstance(current, OSError) and current.errno is not None:
+            reason = os.strerror(current.errno)  # trio's own text repeats the address
+        if isinstance(current, BaseExceptionGroup):
+            current = current.exceptions[-1]
+        else:
+            current = current.__cause__
+    return reason

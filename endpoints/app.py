@@ -1,0 +1,220 @@
+"""The ASGI application: the door, then a chat session or one of Quart's routes.
+
+Chat requests are served without Quart between them and the socket: they must be able to hold an
+answer, commit it late and break it off, and Quart can do none of these. All else is Quart's.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+from typing import cast
+
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
+from quart import Response
+from quart_trio import QuartTrio
+from quart_trio.asgi import TrioASGIHTTPConnection
+from werkzeug.exceptions import HTTPException
+
+from forebay.actors.gateway.gateway import Gateway
+from forebay.actors.gateway.jobs import ANONYMOUS, Client
+from forebay.endpoints.bodies import BodyReader, Receive
+from forebay.endpoints.door import Door
+from forebay.endpoints.errors import error_answer, internal_error
+from forebay.endpoints.heads import RequestHead
+from forebay.endpoints.model_pages import pages as model_pages
+from forebay.endpoints.operations import pages as operation_pages
+from forebay.endpoints.replies import Reply
+from forebay.endpoints.routes import CHAT_PATHS, dialect_of
+from forebay.endpoints.serving import ClientDisconnected
+from forebay.endpoints.session import ChatSession, shutting_down, watch_client
+from forebay.endpoints.visits import VISIT, Visit, visit
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.dialects.registry import CODECS
+
+_log = logging.getLogger("forebay.app")
+
+_OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+"""For probes, which have no key; they say nothing but yes or no."""
+_LARGEST_PAGE_REQUEST = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every request needs."""
+
+    gateway: Gateway
+    door: Door
+    bodies: BodyReader
+
+
+class _Connection(TrioASGIHTTPConnection):
+    """One request."""
+
+    @property
+    def _forebay(self) -> ForebayApp:
+        assert isinstance(self.app, ForebayApp)
+        return self.app
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        head = RequestHead.of_scope(self.scope)
+        request_id = "req_" + secrets.token_hex(12)
+        reply = Reply(send, {"x-request-id": request_id, "request-id": request_id})
+        try:
+            await self._serve(head, request_id, reply, receive, send)
+        except* ClientDisconnected:
+            raise
+        except* Exception as faults:
+            _log.error("request %s failed", request_id, exc_info=faults)
+            if not reply.committed:
+                await _reply_error(reply, internal_error(), head, request_id)
+
+    async def _serve(
+        self,
+        head: RequestHead,
+        request_id: str,
+        reply: Reply,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+    ) -> None:
+        try:
+            client = self._admit(head)
+            api = CHAT_PATHS.get(head.path)
+            if api is None:
+                cast("dict[str, object]", self.scope)[VISIT] = Visit(head, client, request_id)
+                await super().__call__(receive, send)
+                return
+            if head.method != "POST":
+                raise _method_not_allowed(head, "POST")
+            session = ChatSession(
+                self._forebay.services.gateway,
+                self._forebay.services.bodies,
+                CODECS[api],
+                head,
+                client or ANONYMOUS,
+                reply,
+                request_id,
+            )
+            await self._run(session, receive)
+        except ApiFailure as failure:
+            await _reply_error(reply, failure, head, request_id)
+
+    def _admit(self, head: RequestHead) -> Client | None:
+        return None if head.path in _OPEN_PATHS else self._forebay.services.door.admit(head)
+
+    async def _run(self, session: ChatSession, receive: Receive) -> None:
+        self._forebay.session_began(session)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(watch_client, self.scope, nursery.cancel_scope)
+                await session.run(receive)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._forebay.session_ended(session)
+
+
+class ForebayApp(QuartTrio):
+    """The gateway's API over HTTP."""
+
+    asgi_http_class: type[TrioASGIHTTPConnection] = _Connection
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(__name__, static_folder=None)
+        server = gateway.settings.server
+        self.services = Services(
+            gateway,
+            Door(gateway.settings),
+            BodyReader(
+                gateway.waiting_bytes,
+                largest=server.max_body_bytes,
+                idle_seconds=server.body_idle_ms / 1000,
+            ),
+        )
+        self.sessions: set[ChatSession] = set()
+        self._no_sessions = trio.Event()
+        self.config["MAX_CONTENT_LENGTH"] = _LARGEST_PAGE_REQUEST
+        self.config["RESPONSE_TIMEOUT"] = None
+        self.url_map.strict_slashes = False
+        self.register_blueprint(model_pages(gateway))
+        self.register_blueprint(operation_pages(gateway))
+        self.register_error_handler(ApiFailure, _speak)
+        self.register_error_handler(HTTPException, _speak_http)
+        self.register_error_handler(Exception, _speak_fault)
+
+    def session_began(self, session: ChatSession) -> None:
+        self.sessions.add(session)
+
+    def session_ended(self, session: ChatSession) -> None:
+        self.sessions.discard(session)
+        if not self.sessions:
+            self._no_sessions.set()
+
+    async def sessions_ended(self) -> None:
+        """Wait until no session is left. Meant for a drain, when none is added."""
+        while self.sessions:
+            self._no_sessions = trio.Event()
+            await self._no_sessions.wait()
+
+    def cut_sessions(self) -> None:
+        """End all sessions now; each client is told in its dialect."""
+        for session in list(self.sessions):
+            session.cut(shutting_down())
+
+
+async def _reply_error(
+    reply: Reply, failure: ApiFailure, head: RequestHead, request_id: str
+) -> None:
+    spoken = error_answer(failure, dialect_of(head), request_id)
+    await reply.whole(spoken.status, spoken.body, spoken.content_type, spoken.headers)
+
+
+def _method_not_allowed(head: RequestHead, allowed: str) -> ApiFailure:
+    return ApiFailure(
+        ApiError(
+            kind=ErrorKind.METHOD_NOT_ALLOWED,
+            message=f"{head.path} does not take {head.method}; use {allowed}",
+        )
+    )
+
+
+async def _speak(failure: ApiFailure) -> Response:
+    here = visit()
+    spoken = error_answer(failure, dialect_of(here.head), here.request_id)
+    return here.response(spoken.body, spoken.status, spoken.content_type, spoken.headers)
+
+
+async def _speak_http(fault: HTTPException) -> Response:
+    """What Quart itself refuses, in the client's dialect."""
+    head = visit().head
+    match fault.code:
+        case 405:
+            allowed = " or ".join(sorted(getattr(fault, "valid_methods", None) or ["another"]))
+            return await _speak(_method_not_allowed(head, allowed))
+        case 404:
+            kind, message = ErrorKind.PATH_NOT_FOUND, _no_such_path(head)
+        case 413:
+            kind, message = ErrorKind.TOO_LARGE, "the request is too large"
+        case 408:
+            kind, message = ErrorKind.REQUEST_TIMEOUT, "the request did not come to its end"
+        case code if code is not None and code < 500:
+            kind, message = ErrorKind.BAD_REQUEST, fault.description or "bad request"
+        case _:
+            return await _speak(internal_error())
+    return await _speak(ApiFailure(ApiError(kind=kind, message=message)))
+
+
+def _no_such_path(head: RequestHead) -> str:
+    message = f"no such path: {head.method} {head.path}"
+    for doubled, right in (("/v1/v1/", "/v1"), ("/api/v1/", "/v1"), ("/v1/api/", "")):
+        if head.path.startswith(doubled):
+            return f"{message}; set the client's base URL to end in '{right or ':PORT'}'"
+    if f"/v1{head.path}" in CHAT_PATHS or head.path == "/models":
+        return f"{message}; set the client's base URL to end in '/v1'"
+    return message
+
+
+async def _speak_fault(fault: Exception) -> Response:
+    _log.error("request %s failed", visit().request_id, exc_info=fault)
+    return await _speak(internal_error())

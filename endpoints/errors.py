@@ -1,0 +1,71 @@
+"""Speaking errors: the status, body and headers of each, in the client's dialect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from forebay.actors.gateway.failures import JobFailure, JobHistory
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.requests import Dialect
+from forebay.protocol.dialects.registry import SPEECH
+from forebay.protocol.jsontext import dumps
+
+_TRIED_HERE = frozenset(
+    {
+        ErrorKind.RATE_LIMITED,
+        ErrorKind.UNAVAILABLE,
+        ErrorKind.UPSTREAM_ERROR,
+        ErrorKind.UPSTREAM_TIMEOUT,
+        ErrorKind.PAYMENT_REQUIRED,
+    }
+)
+"""What waiting and retrying can do was done here: a client's own retries would only multiply."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    status: int
+    body: bytes
+    content_type: str
+    headers: dict[str, str]
+
+
+def error_answer(failure: ApiFailure, dialect: Dialect, request_id: str) -> ErrorAnswer:
+    """How ``failure`` is answered while nothing of another answer was sent."""
+    error = failure.error
+    headers: dict[str, str] = {}
+    if error.kind in _TRIED_HERE:
+        headers["x-should-retry"] = "false"
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, round(error.retry_after)))
+    if isinstance(failure, JobFailure):
+        headers.update(history_headers(failure.history))
+        relayed = failure.relayed
+        if relayed is not None and relayed.dialect == dialect:
+            return ErrorAnswer(relayed.status, relayed.body, relayed.content_type, headers)
+    spoken = SPEECH[dialect].encode_error(error, request_id)
+    return ErrorAnswer(spoken.status, dumps(spoken.body), "application/json", headers)
+
+
+def history_headers(history: JobHistory) -> dict[str, str]:
+    """What a job went through."""
+    headers = {
+        "x-forebay-waited-ms": str(round(history.waited * 1000)),
+        "x-forebay-attempts": str(history.attempts),
+        "x-forebay-cache": "off",
+    }
+    if history.target is not None:
+        headers["x-forebay-target"] = history.target
+    if history.blocker is not None:
+        headers["x-forebay-blocked-by"] = history.blocker.gate
+        headers["x-forebay-blocked-target"] = history.blocker.target
+    if history.position is not None:
+        headers["x-forebay-position"] = str(history.position)
+    return headers
+
+
+def internal_error() -> ApiFailure:
+    """For a fault of the gateway itself: says nothing of its insides."""
+    return ApiFailure(
+        ApiError(kind=ErrorKind.INTERNAL, message="the gateway failed on this request")
+    )

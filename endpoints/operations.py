@@ -1,0 +1,77 @@
+"""For operators: whether the gateway lives, is ready, and what it is doing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import cast
+
+import trio
+from quart import Blueprint, Response
+
+from forebay.actors.gateway.gateway import Gateway
+from forebay.actors.kernel import ActorSnapshot
+from forebay.endpoints.visits import visit
+from forebay.protocol.jsontext import JsonObject, JsonValue
+
+_MOST_SESSIONS_LISTED = 200
+_STATUS_SECONDS = 5.0
+
+
+def pages(gateway: Gateway) -> Blueprint:
+    """Routes of ``gateway``'s operation."""
+    blueprint = Blueprint("operations", __name__)
+
+    @blueprint.get("/healthz")
+    async def health() -> Response:
+        """The process lives and its loop turns."""
+        return visit().json({"status": "ok"})
+
+    @blueprint.get("/readyz")
+    async def readiness() -> Response:
+        """New requests may come: not draining, and a provider that serves."""
+        if gateway.draining:
+            return visit().json({"status": "draining"}, 503)
+        if all(provider.out is not None for provider in gateway.providers.values()):
+            return visit().json({"status": "no provider can serve"}, 503)
+        return visit().json({"status": "ready"})
+
+    @blueprint.get("/forebay/status")
+    async def status() -> Response:
+        """Queues, budgets, cooldowns and the tree of actors."""
+        with trio.fail_after(_STATUS_SECONDS):
+            state = await gateway.status()
+        tree = gateway.system.tree(limit=_MOST_SESSIONS_LISTED)
+        body: JsonObject = {
+            "draining": gateway.draining,
+            "waiting": gateway.waiting,
+            "in_flight": gateway.in_flight,
+            "waiting_bytes": {
+                "limit": gateway.waiting_bytes.total,
+                "in_use": gateway.waiting_bytes.lent,
+                "requests_waiting_for_bytes": gateway.waiting_bytes.waiting,
+            },
+            "models": [cast("JsonValue", asdict(model)) for model in state.models],
+            "providers": [cast("JsonValue", asdict(provider)) for provider in state.providers],
+            "actors": _as_json(tree),
+        }
+        return visit().json(body)
+
+    return blueprint
+
+
+def _as_json(snapshot: ActorSnapshot) -> JsonObject:
+    return {
+        "name": snapshot.name,
+        "kind": snapshot.kind,
+        "state": snapshot.state.value,
+        "note": snapshot.note,
+        "mailbox": {
+            "depth": snapshot.depth,
+            "capacity": snapshot.capacity,
+            "blocked_senders": snapshot.blocked_senders,
+        },
+        "handled": snapshot.handled,
+        "restarts": snapshot.restarts,
+        "child_count": snapshot.child_count,
+        "children": [_as_json(child) for child in snapshot.children],
+    }

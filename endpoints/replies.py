@@ -1,0 +1,108 @@
+"""One HTTP answer and its commit point.
+
+Until its first byte is sent an answer may still become any status. Once *committed* it is a 200
+whose body goes on, and the only honest way to fail is to break it off: the transfer then lacks
+its proper end, which every client takes for the error that it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import trio
+from hypercorn.typing import ASGISendEvent
+
+from forebay.protocol.jsontext import JsonObject, dumps
+
+Send = Callable[[ASGISendEvent], Awaitable[None]]
+
+_JSON = "application/json"
+
+
+class Reply:
+    """Writes one answer. Several tasks of its session may write; writes never interleave."""
+
+    def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
+        """
+        Args:
+            headers: sent with the head whatever the answer will be.
+        """
+        self._send = send
+        self._headers = dict(headers)
+        self._lock = trio.Lock()
+        self.committed = False
+        self.finished = False
+        self.last_write = trio.current_time()
+        """On trio's clock; the start of the request before anything was written."""
+
+    async def commit(self, content_type: str, headers: Mapping[str, str]) -> None:
+        """Begin a 200 whose body is still to come. Again: does nothing."""
+        async with self._lock:
+            await self._commit(content_type, headers)
+
+    async def write(self, data: bytes) -> None:
+        """More of a committed body."""
+        if not data:
+            return
+        async with self._lock:
+            await self._write(data)
+
+    async def keep_alive(
+        self, frame: Callable[[], bytes | None], content_type: str, headers: Mapping[str, str]
+    ) -> None:
+        """Commit if need be, and write what ``frame`` makes; nothing where it returns None or
+        the answer is finished."""
+        async with self._lock:
+            if self.finished:
+                return
+            data = frame()
+            if data is None:
+                return
+            await self._commit(content_type, headers)
+            await self._write(data)
+
+    async def finish(self) -> None:
+        """End a committed body properly."""
+        async with self._lock:
+            self.finished = True
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def whole(
+        self, status: int, body: bytes, content_type: str, headers: Mapping[str, str]
+    ) -> None:
+        """A whole answer: status, head and body. After a keep-alive only a 200 is possible, and
+        only its body is sent."""
+        async with self._lock:
+            if not self.committed:
+                self.committed = True
+                await self._start(
+                    status, content_type, {**headers, "content-length": str(len(body))}
+                )
+            self.finished = True
+            self.last_write = trio.current_time()
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def json(self, status: int, body: JsonObject, headers: Mapping[str, str]) -> None:
+        await self.whole(status, dumps(body), _JSON, headers)
+
+    async def _commit(self, content_type: str, headers: Mapping[str, str]) -> None:
+        if not self.committed:
+            self.committed = True
+            await self._start(200, content_type, headers)
+
+    async def _start(self, status: int, content_type: str, headers: Mapping[str, str]) -> None:
+        fields = {**self._headers, "content-type": content_type, **headers}
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    (name.encode("latin-1"), value.encode("latin-1", "replace"))
+                    for name, value in fields.items()
+                ],
+            }
+        )
+
+    async def _write(self, data: bytes) -> None:
+        self.last_write = trio.current_time()
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})

@@ -1,0 +1,70 @@
+"""The whole gateway as a server: opened, listening, and drained in order at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import httpx
+import trio
+
+from forebay.actors.config import Settings
+from forebay.actors.gateway import open_gateway
+from forebay.endpoints.app import ForebayApp
+from forebay.endpoints.serving import ServingOptions, serve
+
+_LAST_WORDS_SECONDS = 2.0
+"""Kept of the drain time for telling those who still wait or read that it is over."""
+
+Address = tuple[str, int]
+
+
+def serving_options(settings: Settings) -> ServingOptions:
+    """The serving loop's options that the configuration stands for."""
+    server = settings.server
+    return ServingOptions(
+        host=server.host,
+        port=server.port,
+        max_connections=server.max_sessions,
+        write_timeout=server.write_timeout_ms / 1000,
+        keep_alive_timeout=max(0.001, server.keep_alive_ms / 1000),
+        drain_timeout=server.drain_ms / 1000,
+    )
+
+
+async def serve_gateway(
+    settings: Settings,
+    *,
+    shutdown: trio.Event,
+    transport: httpx.AsyncBaseTransport | None = None,
+    on_ready: Callable[[tuple[Address, ...]], None] | None = None,
+    task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until ``shutdown`` is set and the drain is over.
+
+    Args:
+        transport: carries calls to providers, as for :func:`open_gateway`.
+        on_ready: called with the addresses that are listened at, when clients can connect.
+        task_status: started with the same.
+
+    Raises:
+        OSError: the address can't be listened at.
+    """
+    options = serving_options(settings)
+    async with open_gateway(settings, transport=transport) as gateway:
+        app = ForebayApp(gateway)
+        async with trio.open_nursery() as nursery:
+            addresses: tuple[Address, ...] = await nursery.start(
+                partial(serve, app, options, shutdown=shutdown)
+            )
+            task_status.started(addresses)
+            if on_ready is not None:
+                on_ready(addresses)
+            await shutdown.wait()
+            gateway.begin_drain()
+            deadline = trio.current_time() + options.drain_timeout
+            last_words = min(_LAST_WORDS_SECONDS, options.drain_timeout / 4)
+            with trio.move_on_at(deadline - last_words):
+                await app.sessions_ended()
+            await gateway.give_up_waiting()
+            app.cut_sessions()

@@ -1,0 +1,86 @@
+"""What the gateway runs with when it is started: a file, the environment, or the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+
+from forebay.actors.config import (
+    Settings,
+    load_settings,
+    parse_settings,
+    settings_from_environment,
+)
+
+DEFAULT_FILE = Path("forebay.yaml")
+_LOCAL_OLLAMA = ("127.0.0.1", 11434)
+_PROBE_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """Settings, and where they come from."""
+
+    settings: Settings
+    source: str
+    """For people: ``forebay.yaml``, ``the environment``, ``nothing``."""
+    needs_sandbox: bool
+    """Nothing is configured or found: only the sandbox can answer."""
+
+
+def find_settings(path: Path | None, environ: Mapping[str, str], *, local_ollama: bool) -> Startup:
+    """The settings to run with: of ``path``, else of ``forebay.yaml`` here, else of the keys in
+    ``environ`` and an Ollama on this machine, if there is one.
+
+    Raises:
+        ConfigError: what was found can't be used.
+        OSError: ``path`` can't be read.
+    """
+    if path is None and DEFAULT_FILE.is_file():
+        path = DEFAULT_FILE
+    if path is not None:
+        settings = load_settings(path)
+        return Startup(settings, str(path), needs_sandbox=not settings.providers)
+    settings = settings_from_environment(environ, local_ollama=local_ollama)
+    found = bool(settings.providers)
+    return Startup(settings, "the environment" if found else "nothing", needs_sandbox=not found)
+
+
+async def finds_local_ollama() -> bool:
+    """Whether something listens where Ollama does."""
+    with trio.move_on_after(_PROBE_SECONDS), suppress(OSError):
+        stream = await trio.open_tcp_stream(*_LOCAL_OLLAMA)
+        await stream.aclose()
+        return True
+    return False
+
+
+def with_sandbox(settings: Settings, port: int) -> Settings:
+    """The same settings over a sandbox that listens on ``port``; it answers for any model."""
+    return parse_settings(
+        {
+            "server": settings.server.model_dump(),
+            "wait": settings.wait.model_dump(),
+            "providers": {"sandbox": {"kind": "sandbox", "base_url": f"http://127.0.0.1:{port}"}},
+            "models": {"sandbox": {"targets": ["sandbox/sandbox-chat"]}},
+            "defaults": {
+                "openai": "sandbox",
+                "anthropic": "sandbox",
+                "ollama": "sandbox",
+                "unknown_model": "default",
+            },
+            "clients": {
+                name: {
+                    "key": client.key.get_secret_value(),
+                    "weight": client.weight,
+                    "class": client.traffic_class.value,
+                    "max_wait_ms": client.max_wait_ms,
+                }
+                for name, client in settings.clients.items()
+            },
+        }
+    )

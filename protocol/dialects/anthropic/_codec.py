@@ -1,0 +1,78 @@
+"""The Messages API as a codec, and what it shares with the rest of the dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forebay.protocol.canonical.errors import ApiError
+from forebay.protocol.canonical.events import ChatResponse
+from forebay.protocol.canonical.requests import ChatRequest
+from forebay.protocol.dialects.anthropic import (
+    _answers,
+    _errors,
+    _model_lists,
+    _request_decoding,
+    _request_encoding,
+)
+from forebay.protocol.dialects.anthropic._names import ANTHROPIC, ANTHROPIC_MESSAGES
+from forebay.protocol.dialects.anthropic._stream_decoder import AnthropicStreamDecoder
+from forebay.protocol.dialects.anthropic._stream_encoder import AnthropicStreamEncoder
+from forebay.protocol.dialects.base import (
+    ChatCodec,
+    DialectSpeech,
+    EncodedRequest,
+    ModelCard,
+    ReplyContext,
+    SpokenError,
+    StreamDecoder,
+    StreamEncoder,
+    UpstreamTraits,
+)
+from forebay.protocol.jsontext import JsonObject
+
+
+class AnthropicMessagesCodec(ChatCodec):
+    """``POST /v1/messages``."""
+
+    api = ANTHROPIC_MESSAGES
+    dialect = ANTHROPIC
+    stream_content_type = "text/event-stream; charset=utf-8"
+
+    def decode_request(self, body: JsonObject) -> ChatRequest:
+        return _request_decoding.decode_request(body)
+
+    def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
+        return _request_encoding.encode_request(request, traits)
+
+    def decode_response(self, body: JsonObject) -> ChatResponse:
+        return _answers.decode_response(body)
+
+    def encode_response(self, response: ChatResponse, context: ReplyContext) -> JsonObject:
+        return _answers.encode_response(response, context)
+
+    def stream_decoder(self) -> StreamDecoder:
+        return AnthropicStreamDecoder()
+
+    def stream_encoder(self, context: ReplyContext) -> StreamEncoder:
+        return AnthropicStreamEncoder(context)
+
+
+class AnthropicSpeech(DialectSpeech):
+    """Errors and model lists."""
+
+    dialect = ANTHROPIC
+
+    def encode_error(self, error: ApiError, request_id: str) -> SpokenError:
+        return _errors.encode_error(error, request_id)
+
+    def decode_error(self, status: int, body: bytes) -> ApiError:
+        return _errors.decode_error(status, body)
+
+    def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject:
+        return _model_lists.encode_model_list(models)
+
+    def encode_model(self, model: ModelCard) -> JsonObject:
+        return _model_lists.encode_model(model)
+
+    def decode_model_list(self, body: bytes) -> list[str]:
+        return _model_lists.decode_model_list(body)

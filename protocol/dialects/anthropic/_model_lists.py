@@ -1,0 +1,67 @@
+"""``GET /v1/models``: written whole, in one page, and read from any shape that servers use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.dialects.base import ModelCard
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+
+
+def encode_model_list(models: Sequence[ModelCard]) -> JsonObject:
+    return {
+        "data": [encode_model(model) for model in models],
+        "has_more": False,
+        "first_id": models[0].id if models else None,
+        "last_id": models[-1].id if models else None,
+    }
+
+
+def encode_model(model: ModelCard) -> JsonObject:
+    """One model, alike in the list and by itself."""
+    written: JsonObject = {
+        "type": "model",
+        "id": model.id,
+        "display_name": model.id,
+        "created_at": datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lifecycle": "active",
+    }
+    if model.context_length is not None:
+        written["max_input_tokens"] = model.context_length
+    return written
+
+
+def decode_model_list(body: bytes) -> list[str]:
+    """The ids in ``{"data": […]}``, ``{"models": […]}`` or a bare array, each once.
+
+    Raises:
+        ApiFailure: UPSTREAM_ERROR, the body is no listing.
+    """
+    try:
+        value = loads(body)
+    except InvalidJson:
+        raise _no_listing() from None
+    entries = value
+    if isinstance(value, dict):
+        entries = value.get("data", value.get("models"))
+    if not isinstance(entries, list):
+        raise _no_listing()
+    return list(dict.fromkeys(name for entry in entries if (name := _id_of(entry))))
+
+
+def _id_of(entry: JsonValue) -> str | None:
+    if isinstance(entry, str):
+        return entry
+    if isinstance(entry, dict):
+        for name in ("id", "model", "name"):
+            if isinstance(value := entry.get(name), str) and value:
+                return value
+    return None
+
+
+def _no_listing() -> ApiFailure:
+    return ApiFailure(
+        ApiError(kind=ErrorKind.UPSTREAM_ERROR, message="the upstream's answer lists no models")
+    )

@@ -1,0 +1,36 @@
+"""Ollama's native dialect: ``/api/chat``, ``/api/generate``, and the lists of models.
+
+Its streams are lines of JSON, its errors one string. What belongs to the runner alone (``num_ctx``,
+``keep_alive``, ``raw``) travels in a request's extras, and back to Ollama only.
+"""
+
+from forebay.protocol.dialects.ollama._chat import OllamaChatCodec
+from forebay.protocol.dialects.ollama._codecs import OllamaCodec
+from forebay.protocol.dialects.ollama._generate import OllamaGenerateCodec
+from forebay.protocol.dialects.ollama._generate_only import generate_only_field
+from forebay.protocol.dialects.ollama._loading import LoadAction, load_reply
+from forebay.protocol.dialects.ollama._names import OLLAMA, OLLAMA_CHAT, OLLAMA_GENERATE
+from forebay.protocol.dialects.ollama._speech import OllamaSpeech
+from forebay.protocol.dialects.ollama.models import (
+    encode_running,
+    encode_show,
+    encode_version,
+    matches,
+)
+
+__all__ = [
+    "OLLAMA",
+    "OLLAMA_CHAT",
+    "OLLAMA_GENERATE",
+    "LoadAction",
+    "OllamaChatCodec",
+    "OllamaCodec",
+    "OllamaGenerateCodec",
+    "OllamaSpeech",
+    "encode_running",
+    "encode_show",
+    "encode_version",
+    "generate_only_field",
+    "load_reply",
+    "matches",
+]

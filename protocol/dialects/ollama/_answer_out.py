@@ -1,0 +1,191 @@
+"""Writing answers for Ollama clients: whole, and as streams of lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from forebay.protocol.canonical.events import (
+    ArgumentsDelta,
+    ChatResponse,
+    Finish,
+    FinishReason,
+    PartKind,
+    PartStart,
+    PartStop,
+    SignatureDelta,
+    Start,
+    StreamError,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    Usage,
+    UsageReport,
+    is_content,
+)
+from forebay.protocol.canonical.requests import Opaque, Refusal, Text, Thinking, ToolCall
+from forebay.protocol.dialects.base import ReplyContext, StreamEncoder
+from forebay.protocol.dialects.ollama._answer_shapes import AnswerShape
+from forebay.protocol.dialects.ollama._loading import LoadAction
+from forebay.protocol.dialects.ollama._reply_clock import ReplyClock
+from forebay.protocol.dialects.ollama._tools import arguments_object, is_whole_object
+from forebay.protocol.dialects.tool_ids import issued_id
+from forebay.protocol.jsontext import JsonObject, JsonValue, dumps
+
+_CUT_SHORT = frozenset({FinishReason.LENGTH, FinishReason.CONTEXT_FULL})
+_CHARACTERS_PER_TOKEN = 4
+"""Roughly, for the count of an answer that the provider did not count."""
+
+
+class _AnswerWriter:
+    """What whole answers and the lines of a stream have in common."""
+
+    def __init__(self, shape: AnswerShape, context: ReplyContext) -> None:
+        self._shape = shape
+        self._context = context
+        self.clock = ReplyClock(context)
+
+    def line(
+        self, content: str = "", *, thinking: str = "", calls: list[JsonValue] | None = None
+    ) -> JsonObject:
+        """A line that goes on: what was said, and when."""
+        return {
+            "model": self._context.request.model,
+            "created_at": self.clock.created_at(),
+            **self._shape.write(content, thinking=thinking, calls=calls),
+            "done": False,
+        }
+
+    def ended(self, line: JsonObject, done_reason: str) -> JsonObject:
+        line["done"] = True
+        line["done_reason"] = done_reason
+        return line
+
+    def finished(
+        self, line: JsonObject, finish: FinishReason, usage: Usage | None, characters: int
+    ) -> JsonObject:
+        """The last line, with its counters."""
+        self.ended(line, "length" if finish in _CUT_SHORT else "stop")
+        if usage is None or not (usage.counted or usage.total):
+            usage = Usage(
+                input_uncached=self._context.input_tokens_estimate,
+                output=-(-characters // _CHARACTERS_PER_TOKEN),
+            )
+        line.update(self.clock.durations())
+        line["prompt_eval_count"] = usage.input_total
+        line["eval_count"] = usage.output
+        return line
+
+    def calls(self, calls: Iterable[ToolCall], finish: FinishReason) -> list[JsonValue]:
+        """The calls with their arguments as objects. One that the limit cut off can't be shown
+        as an object: it is left out."""
+        whole = (
+            call for call in calls if finish not in _CUT_SHORT or is_whole_object(call.arguments)
+        )
+        return [
+            {
+                "id": issued_id(call.id, response_id=self._context.response_id, position=index),
+                "function": {
+                    "index": index,
+                    "name": call.name,
+                    "arguments": arguments_object(call.arguments),
+                },
+            }
+            for index, call in enumerate(whole)
+        ]
+
+
+def encode_whole(shape: AnswerShape, response: ChatResponse, context: ReplyContext) -> JsonObject:
+    writer = _AnswerWriter(shape, context)
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: list[ToolCall] = []
+    for part in response.parts:
+        match part:
+            case Text(text=text) | Refusal(text=text):
+                texts.append(text)
+            case Thinking(text=text):
+                thoughts.append(text)
+            case ToolCall():
+                calls.append(part)
+            case Opaque():
+                pass
+            case _:
+                assert_never(part)
+    content = "".join(texts)
+    thinking = "".join(thoughts)
+    line = writer.line(content, thinking=thinking, calls=writer.calls(calls, response.finish))
+    characters = len(content) + len(thinking) + sum(len(call.arguments) for call in calls)
+    return writer.finished(line, response.finish, response.usage, characters)
+
+
+def encode_load_reply(shape: AnswerShape, action: LoadAction, context: ReplyContext) -> JsonObject:
+    writer = _AnswerWriter(shape, context)
+    return writer.ended(writer.line(), str(action))
+
+
+class _BufferedCall:
+    def __init__(self, start: PartStart) -> None:
+        self._start = start
+        self.fragments: list[str] = []
+
+    def call(self) -> ToolCall:
+        return ToolCall(
+            id=self._start.call_id,
+            name=self._start.call_name,
+            arguments="".join(self.fragments),
+        )
+
+
+class OllamaStreamEncoder(StreamEncoder):
+    """Writes one answer as lines. Calls are held until the end, because only the finish tells
+    whether they are whole; then they come in one line before the last."""
+
+    def __init__(self, shape: AnswerShape, context: ReplyContext) -> None:
+        self._writer = _AnswerWriter(shape, context)
+        self._calls: dict[int, _BufferedCall] = {}
+        self._usage: Usage | None = None
+        self._characters = 0
+
+    def encode(self, event: StreamEvent) -> bytes:
+        if is_content(event):
+            self._writer.clock.content_came()
+        match event:
+            case TextDelta(text=text):
+                self._characters += len(text)
+                return _framed(self._writer.line(text)) if text else b""
+            case ThinkingDelta(text=text):
+                self._characters += len(text)
+                return _framed(self._writer.line(thinking=text)) if text else b""
+            case PartStart(kind=PartKind.TOOL_CALL):
+                self._calls[event.index] = _BufferedCall(event)
+            case ArgumentsDelta():
+                self._characters += len(event.json)
+                self._calls[event.index].fragments.append(event.json)
+            case Start():
+                self._usage = event.usage
+            case UsageReport():
+                self._usage = event.usage
+            case Finish():
+                return self._finish(event.reason)
+            case StreamError():
+                return _framed({"error": event.error.message})
+            case PartStart() | PartStop() | SignatureDelta():
+                pass
+            case _:
+                assert_never(event)
+        return b""
+
+    def keepalive(self) -> bytes:
+        return _framed(self._writer.line())
+
+    def _finish(self, reason: FinishReason) -> bytes:
+        buffered = (self._calls[index].call() for index in sorted(self._calls))
+        calls = self._writer.calls(buffered, reason)
+        before = _framed(self._writer.line(calls=calls)) if calls else b""
+        last = self._writer.finished(self._writer.line(), reason, self._usage, self._characters)
+        return before + _framed(last)
+
+
+def _framed(line: JsonObject) -> bytes:
+    return dumps(line) + b"\n"

@@ -1,0 +1,51 @@
+"""``POST /api/chat``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from forebay.protocol.canonical.errors import bad_request
+from forebay.protocol.canonical.requests import ChatRequest
+from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.ollama._answer_shapes import AnswerShape, MessageShape
+from forebay.protocol.dialects.ollama._codecs import OllamaCodec
+from forebay.protocol.dialects.ollama._generate_only import generate_only_field
+from forebay.protocol.dialects.ollama._messages import decode_messages, encode_messages
+from forebay.protocol.dialects.ollama._names import OLLAMA_CHAT
+from forebay.protocol.dialects.ollama._request_fields import (
+    decode_shared_fields,
+    encode_shared_fields,
+)
+from forebay.protocol.dialects.ollama._tools import decode_tools, encode_tools
+from forebay.protocol.jsontext import JsonObject
+
+
+class OllamaChatCodec(OllamaCodec):
+    """The chat API, which says everything that Ollama can be asked for in a conversation."""
+
+    api = OLLAMA_CHAT
+    _shape: AnswerShape = MessageShape()
+
+    def decode_request(self, body: JsonObject) -> ChatRequest:
+        shared = decode_shared_fields(body)
+        return replace(shared, turns=decode_messages(body), tools=decode_tools(body))
+
+    def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
+        field = generate_only_field(request)
+        if field is not None:
+            raise bad_request(
+                f"'{field}' works only with models that are served by Ollama's /api/generate: "
+                "leave it out, or ask for such a model",
+                param=field,
+                code="unsupported_parameter",
+            )
+        shared = encode_shared_fields(request)
+        tools, dropped = encode_tools(request)
+        body: JsonObject = {
+            "model": request.model,
+            "messages": encode_messages(request.turns),
+        }
+        if tools:
+            body["tools"] = [*tools]
+        body.update(shared.body)
+        return EncodedRequest(body=body, dropped=(*shared.dropped, *dropped))

@@ -1,0 +1,41 @@
+"""What the codecs of both APIs do alike: answers, in both directions."""
+
+from __future__ import annotations
+
+from forebay.protocol.canonical.events import ChatResponse
+from forebay.protocol.dialects.base import ChatCodec, ReplyContext
+from forebay.protocol.dialects.ollama._answer_in import OllamaStreamDecoder, decode_whole
+from forebay.protocol.dialects.ollama._answer_out import (
+    OllamaStreamEncoder,
+    encode_load_reply,
+    encode_whole,
+)
+from forebay.protocol.dialects.ollama._answer_shapes import AnswerShape
+from forebay.protocol.dialects.ollama._loading import LoadAction
+from forebay.protocol.dialects.ollama._names import OLLAMA
+from forebay.protocol.jsontext import JsonObject
+
+
+class OllamaCodec(ChatCodec):
+    """One of the two APIs; they differ in their requests and in the shape of an answer."""
+
+    dialect = OLLAMA
+    stream_content_type = "application/x-ndjson"
+    _shape: AnswerShape
+
+    def decode_response(self, body: JsonObject) -> ChatResponse:
+        return decode_whole(self._shape, body)
+
+    def encode_response(self, response: ChatResponse, context: ReplyContext) -> JsonObject:
+        return encode_whole(self._shape, response, context)
+
+    def encode_load_reply(self, action: LoadAction, context: ReplyContext) -> JsonObject:
+        """The answer to a request for which :func:`load_reply` gave ``action``: one object, sent
+        whole also to a client that asked for a stream."""
+        return encode_load_reply(self._shape, action, context)
+
+    def stream_decoder(self) -> OllamaStreamDecoder:
+        return OllamaStreamDecoder(self._shape)
+
+    def stream_encoder(self, context: ReplyContext) -> OllamaStreamEncoder:
+        return OllamaStreamEncoder(self._shape, context)

@@ -1,0 +1,152 @@
+"""Lists and cards of models: ``/api/tags``, ``/api/show``, ``/api/ps``, ``/api/version``.
+
+A model behind a gateway has no file, no size and no quantisation. Clients read the fields all the
+same, so that each is there: empty or zero where nothing true can be said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.dialects.base import ModelCard
+from forebay.protocol.dialects.ollama._reply_clock import rfc3339
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+
+_DEFAULT_TAG = "latest"
+_ARCHITECTURE = "forebay"
+_ASSUMED_CONTEXT_LENGTH = 32_768
+"""Tokens, where the configuration does not say: editors cut their prompts to this, and most
+hosted models take as much."""
+_NEVER = "2318-01-01T00:00:00.000000Z"
+"""When a model is unloaded that stays for ever; a few centuries ahead, as Ollama says it."""
+
+
+def tagged(name: str) -> str:
+    """The name with its tag; a name without one means ``:latest``."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:{_DEFAULT_TAG}"
+
+
+def matches(requested: str, public: str) -> bool:
+    """Whether a client that asks for ``requested`` means the model ``public``: with or without
+    ``:latest``, on either side."""
+    return tagged(requested) == tagged(public)
+
+
+def encode_model_list(models: Sequence[ModelCard]) -> JsonObject:
+    """The answer of ``GET /api/tags``."""
+    return {"models": [_listed(card) for card in models]}
+
+
+def encode_running(models: Sequence[ModelCard]) -> JsonObject:
+    """The answer of ``GET /api/ps``: what is served is always loaded."""
+    return {
+        "models": [
+            {
+                **_identity(card),
+                "expires_at": _NEVER,
+                "size_vram": 0,
+                "context_length": _context_length(card),
+            }
+            for card in models
+        ]
+    }
+
+
+def encode_show(card: ModelCard) -> JsonObject:
+    """The answer of ``POST /api/show``. Editors read ``capabilities`` and the context length."""
+    return {
+        "license": "",
+        "modelfile": f"FROM {tagged(card.id)}\n",
+        "parameters": "",
+        "template": "{{ .Prompt }}",
+        "details": _details(),
+        "model_info": {
+            "general.architecture": _ARCHITECTURE,
+            "general.basename": card.id,
+            f"{_ARCHITECTURE}.context_length": _context_length(card),
+        },
+        "capabilities": [*card.capabilities],
+        "modified_at": rfc3339(card.created),
+    }
+
+
+def encode_version(version: str) -> JsonObject:
+    """The answer of ``GET /api/version``: the version of Ollama whose API is spoken."""
+    return {"version": version}
+
+
+def decode_model_list(body: bytes) -> list[str]:
+    """The ids in an answer of ``GET /api/tags``, each once, in their order.
+
+    Raises:
+        ApiFailure: UPSTREAM_ERROR, the body is no such listing.
+    """
+    try:
+        listing = loads(body)
+    except InvalidJson as fault:
+        raise _no_listing(str(fault)) from None
+    if not isinstance(listing, dict) or "models" not in listing:
+        raise _no_listing("it has no 'models'")
+    # Go writes an empty list as null.
+    models = listing["models"] or []
+    if not isinstance(models, list):
+        raise _no_listing("its 'models' is no array")
+    names = (_name_of(model) for model in models)
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def _name_of(model: JsonValue) -> str | None:
+    if isinstance(model, dict):
+        for key in ("model", "name"):
+            name = model.get(key)
+            if isinstance(name, str) and name:
+                return name
+    return None
+
+
+def _no_listing(fault: str) -> ApiFailure:
+    return ApiFailure(
+        ApiError(
+            kind=ErrorKind.UPSTREAM_ERROR,
+            message=f"the upstream's answer is no list of models: {fault}",
+        )
+    )
+
+
+def _listed(card: ModelCard) -> JsonObject:
+    details = _details()
+    details["context_length"] = _context_length(card)
+    return {
+        **_identity(card),
+        "modified_at": rfc3339(card.created),
+        "details": details,
+        "capabilities": [*card.capabilities],
+    }
+
+
+def _identity(card: ModelCard) -> JsonObject:
+    name = tagged(card.id)
+    return {
+        "name": name,
+        "model": name,
+        "size": 0,
+        "digest": sha256(card.id.encode()).hexdigest(),
+        "details": _details(),
+    }
+
+
+def _details() -> JsonObject:
+    return {
+        "parent_model": "",
+        "format": "",
+        "family": _ARCHITECTURE,
+        "families": [_ARCHITECTURE],
+        "parameter_size": "",
+        "quantization_level": "",
+    }
+
+
+def _context_length(card: ModelCard) -> int:
+    return card.context_length or _ASSUMED_CONTEXT_LENGTH

@@ -1,0 +1,74 @@
+"""Listings of models: ``GET /v1/models`` and ``GET /v1/models/{id}``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.dialects.base import ModelCard
+from forebay.protocol.dialects.openai._error_decoding import error_inside
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+
+_ID_FIELDS = ("id", "name", "model")
+
+
+def encode_model_card(model: ModelCard) -> JsonObject:
+    """One model. Context length and capabilities are extras that all clients bear."""
+    card: JsonObject = {
+        "id": model.id,
+        "object": "model",
+        "created": model.created,
+        "owned_by": model.owned_by,
+    }
+    if model.context_length is not None:
+        card["context_length"] = model.context_length
+    card["capabilities"] = list(model.capabilities)
+    return card
+
+
+def encode_model_cards(models: Sequence[ModelCard]) -> JsonObject:
+    return {"object": "list", "data": [encode_model_card(model) for model in models]}
+
+
+def decode_model_ids(body: bytes) -> list[str]:
+    """The ids of a listing in their order, each once: of OpenAI's envelope, of a bare array
+    (Together), or of ``models`` where there is no ``data``.
+
+    Raises:
+        ApiFailure: UPSTREAM_ERROR, the body is no listing.
+    """
+    try:
+        value = loads(body)
+    except InvalidJson:
+        raise _no_listing("it is not JSON") from None
+    entries = value
+    if isinstance(value, dict):
+        error = error_inside(value)
+        if error is not None:
+            raise _no_listing(error[0].message)
+        entries = value["data"] if "data" in value else value.get("models", "")
+        if entries is None:  # Ollama, when it has no model at all
+            entries = []
+    if not isinstance(entries, list):
+        raise _no_listing("it holds no array of models")
+    return list(dict.fromkeys(name for name in map(_id_of, entries) if name))
+
+
+def _id_of(entry: JsonValue) -> str:
+    if isinstance(entry, str):
+        return entry
+    if isinstance(entry, dict):
+        for field in _ID_FIELDS:
+            name = entry.get(field)
+            if isinstance(name, str) and name:
+                return name
+    return ""
+
+
+def _no_listing(why: str) -> ApiFailure:
+    return ApiFailure(
+        ApiError(
+            kind=ErrorKind.UPSTREAM_ERROR,
+            message=f"the upstream's answer is no list of models: {why}",
+        )
+    )

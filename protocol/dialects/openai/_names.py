@@ -1,0 +1,14 @@
+"""What this dialect and its APIs are called."""
+
+from __future__ import annotations
+
+from forebay.protocol.canonical.requests import Dialect
+from forebay.protocol.dialects.base import Api
+
+OPENAI = Dialect("openai")
+"""In ``extras`` and ``Opaque`` this name stands for the chat API's own fields and parts. A request
+that :data:`OPENAI_CHAT` has read always has this key in its ``extras``, if only with an empty
+object: so its encoder knows a request that it read itself from one of another dialect."""
+
+OPENAI_CHAT = Api("openai.chat")
+"""``POST /v1/chat/completions``."""

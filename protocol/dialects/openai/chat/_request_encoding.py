@@ -1,0 +1,213 @@
+"""The canonical form to a request for an upstream: every field but the messages and the tools.
+
+Whoever reads the limit as ``max_completion_tokens`` is taken to be OpenAI itself, which refuses
+fields that it does not know; everyone else is a compatible server, and most of those ignore them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from forebay.protocol.canonical.errors import bad_request
+from forebay.protocol.canonical.requests import ChatRequest
+from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.openai._names import OPENAI
+from forebay.protocol.dialects.openai.chat._message_encoding import MessageStyle, encode_messages
+from forebay.protocol.dialects.openai.chat._output_format import encode_output
+from forebay.protocol.dialects.openai.chat._reasoning import encode_effort, said_otherwise
+from forebay.protocol.dialects.openai.chat._tools import encode_tool, encode_tool_choice
+from forebay.protocol.jsontext import JsonObject
+
+_OPENAI_LIMIT_FIELD = "max_completion_tokens"
+_MOST_STOPS_AT_OPENAI = 4
+_LONGEST_USER_ID_AT_OPENAI = 64
+_COMPATIBLE_ONLY = frozenset(
+    {
+        "top_k",
+        "min_p",
+        "repetition_penalty",
+        "repeat_penalty",
+        "typical_p",
+        "mirostat",
+        "mirostat_eta",
+        "mirostat_tau",
+        "chat_template_kwargs",
+        "structured_outputs",
+        "guided_json",
+        "guided_regex",
+        "guided_choice",
+        "guided_grammar",
+        "ignore_eos",
+        "stop_token_ids",
+        "min_tokens",
+        "length_penalty",
+        "best_of",
+        "include_reasoning",
+        "reasoning",
+        "thinking",
+        "enable_thinking",
+        "provider",
+        "models",
+        "transforms",
+        "plugins",
+        "cache_prompt",
+        "id_slot",
+        "keep_alive",
+        "options",
+        "skip_special_tokens",
+        "include_stop_str_in_output",
+        "return_token_ids",
+    }
+)
+"""Fields of compatible servers that OpenAI answers with a 400."""
+
+
+def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
+    """Raises:
+    ApiFailure: BAD_REQUEST, something that can't be said here would change the meaning.
+    """
+    return _RequestEncoder(request, traits).encoded()
+
+
+class _RequestEncoder:
+    def __init__(self, request: ChatRequest, traits: UpstreamTraits) -> None:
+        self._request = request
+        self._traits = traits
+        self._raw = request.extras.get(OPENAI, {})
+        self._same_dialect = OPENAI in request.extras
+        self._to_openai = traits.max_output_field == _OPENAI_LIMIT_FIELD
+        self._body: JsonObject = {}
+        self._dropped: list[str] = []
+
+    def encoded(self) -> EncodedRequest:
+        request = self._request
+        style = MessageStyle(
+            same_dialect=self._same_dialect,
+            developer_role=self._traits.developer_role,
+            reasoning=not self._to_openai,
+        )
+        self._body = {"model": request.model, "messages": encode_messages(request.turns, style)}
+        self._add_tools()
+        self._add_limits()
+        self._add_sampling()
+        self._add_output_and_reasoning()
+        self._add_account_fields()
+        self._add_stream()
+        self._add_raw_fields()
+        return EncodedRequest(body=self._body, dropped=tuple(self._dropped))
+
+    def _add_tools(self) -> None:
+        request = self._request
+        if not request.tools:
+            # Without tools a choice among them says nothing, and some servers refuse it.
+            return
+        self._body["tools"] = [encode_tool(tool) for tool in request.tools]
+        if "tool_choice" in self._raw:
+            self._body["tool_choice"] = self._raw["tool_choice"]
+        elif request.tool_choice is not None:
+            self._body["tool_choice"] = encode_tool_choice(request.tool_choice)
+        if request.parallel_tool_calls is not None:
+            self._body["parallel_tool_calls"] = request.parallel_tool_calls
+
+    def _add_limits(self) -> None:
+        request = self._request
+        if request.max_output_tokens is not None:
+            self._body[self._traits.max_output_field] = request.max_output_tokens
+        if len(request.stop) > _MOST_STOPS_AT_OPENAI and self._to_openai:
+            raise bad_request(
+                f"this model's provider takes at most {_MOST_STOPS_AT_OPENAI} stop sequences, got "
+                f"{len(request.stop)}",
+                param="stop",
+                code="array_above_max_length",
+            )
+        if request.stop:
+            self._body["stop"] = list(request.stop)
+        if request.choices != 1:
+            self._body["n"] = request.choices
+
+    def _add_sampling(self) -> None:
+        sampling = self._request.sampling
+        for name, value in (
+            ("temperature", sampling.temperature),
+            ("top_p", sampling.top_p),
+            ("seed", sampling.seed),
+            ("frequency_penalty", sampling.frequency_penalty),
+            ("presence_penalty", sampling.presence_penalty),
+            ("logprobs", sampling.logprobs),
+            ("top_logprobs", sampling.top_logprobs),
+        ):
+            if value is not None:
+                self._body[name] = value
+        if sampling.logit_bias is not None:
+            self._body["logit_bias"] = dict(sampling.logit_bias)
+        for canonical, name, number in (
+            ("top_k", "top_k", sampling.top_k),
+            ("min_p", "min_p", sampling.min_p),
+            ("repeat_penalty", "repetition_penalty", sampling.repeat_penalty),
+        ):
+            if number is None or canonical in self._raw:
+                continue
+            if self._to_openai:
+                self._dropped.append(canonical)
+            else:
+                self._body[name] = number
+
+    def _add_output_and_reasoning(self) -> None:
+        request = self._request
+        output = self._raw.get("response_format") or encode_output(request.output)
+        if output is not None:
+            self._body["response_format"] = output
+        reasoning = request.reasoning
+        if reasoning is None or (said_otherwise(reasoning) and not self._to_openai):
+            return
+        effort = encode_effort(
+            reasoning, common_words_only=not (self._same_dialect or self._to_openai)
+        )
+        if effort is not None:
+            self._body["reasoning_effort"] = effort.value
+
+    def _add_account_fields(self) -> None:
+        request = self._request
+        if request.metadata is not None:
+            # OpenAI takes it for stored answers only, which no other dialect asks for.
+            if self._same_dialect:
+                self._body["metadata"] = dict(request.metadata)
+            else:
+                self._dropped.append("metadata")
+        if request.service_tier is not None:
+            if self._same_dialect or request.service_tier == "auto":
+                self._body["service_tier"] = request.service_tier
+            else:
+                self._dropped.append("service_tier")
+        if request.user_id is not None and not self._same_dialect:
+            if self._to_openai:
+                self._body["safety_identifier"] = _bounded(request.user_id)
+            else:
+                self._body["user"] = request.user_id
+
+    def _add_stream(self) -> None:
+        if not self._request.stream:
+            return
+        self._body["stream"] = True
+        if self._traits.stream_usage:
+            options = self._raw.get("stream_options")
+            rest = options if isinstance(options, dict) else {}
+            self._body["stream_options"] = {"include_usage": True, **rest}
+
+    def _add_raw_fields(self) -> None:
+        for name, value in self._raw.items():
+            if name in ("functions", "stream_options", "tool_choice", "response_format"):
+                continue
+            if self._to_openai and name in _COMPATIBLE_ONLY:
+                self._dropped.append(name)
+            else:
+                self._body.setdefault(name, value)
+        for dialect, fields in self._request.extras.items():
+            if dialect != OPENAI:
+                self._dropped += fields
+
+
+def _bounded(user_id: str) -> str:
+    if len(user_id) <= _LONGEST_USER_ID_AT_OPENAI:
+        return user_id
+    return hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()

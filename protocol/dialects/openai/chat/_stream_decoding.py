@@ -1,0 +1,246 @@
+"""Streams of upstreams to canonical events.
+
+Tolerant of everything that real servers do: no id, no role, no ``finish_reason`` key, no
+``[DONE]``, usage in the chunk that finishes or in all of them, a failure as bare JSON between the
+events. Only the end must be there: a stream without a ``finish_reason`` has failed.
+
+Only choice 0 is read; an answer with several choices is relayed, and this decoder only watches.
+"""
+
+from __future__ import annotations
+
+from forebay.protocol.canonical.errors import ApiError, ErrorKind
+from forebay.protocol.canonical.events import (
+    Finish,
+    PartKind,
+    PartStart,
+    PartStop,
+    Start,
+    StreamError,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    Usage,
+    UsageReport,
+)
+from forebay.protocol.dialects.base import StreamDecoder
+from forebay.protocol.dialects.openai._error_decoding import decode_error_value, error_inside
+from forebay.protocol.dialects.openai._usage import decode_usage
+from forebay.protocol.dialects.openai.chat._answer_decoding import decode_created, text_field
+from forebay.protocol.dialects.openai.chat._call_fragments import CallFragments
+from forebay.protocol.dialects.openai.chat._finish_reasons import decode_finish, is_failure
+from forebay.protocol.dialects.openai.chat._spoken import spoken
+from forebay.protocol.framing import FrameTooLong, SseEvent, SseFramer
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+
+_DONE = b"[DONE]"
+
+
+class ChatStreamDecoder(StreamDecoder):
+    def __init__(self) -> None:
+        self._frames = SseFramer(bare_json=True)
+        self._events: list[StreamEvent] = []
+        self._started = False
+        self._ended = False
+        self._model = ""
+        self._id = ""
+        self._created = 0
+        self._next_part = 0
+        self._open: tuple[PartKind, int] | None = None
+        self._calls = CallFragments(self._take_index)
+        self._refused = False
+        self._finish: str | None = None
+        self._stop_reason: JsonValue = None
+        self._usage: Usage | None = None
+
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        if self._ended:
+            return []
+        try:
+            frames = self._frames.feed(data)
+        except FrameTooLong as fault:
+            self._fail_with(str(fault))
+        else:
+            for frame in frames:
+                self._read(frame)
+        return self._taken()
+
+    def close(self) -> list[StreamEvent]:
+        if self._ended:
+            return []
+        try:
+            frames = self._frames.close()
+        except FrameTooLong as fault:
+            self._fail_with(str(fault))
+        else:
+            for frame in frames:
+                self._read(frame, cut=True)
+            self._end()
+        return self._taken()
+
+    def _taken(self) -> list[StreamEvent]:
+        events, self._events = self._events, []
+        return events
+
+    # Frames
+
+    def _read(self, frame: SseEvent, *, cut: bool = False) -> None:
+        """Reads one event; ``cut``: it may have lost its end with the connection."""
+        data = frame.data.strip()
+        if self._ended or not data:
+            return
+        if data == _DONE:
+            self._end()
+            return
+        try:
+            value = loads(data)
+        except InvalidJson:
+            self._read_invalid(frame.name, data, cut=cut)
+            return
+        if isinstance(value, dict) and frame.name == "error" and "error" not in value:
+            value = {"error": value}
+        match value:
+            case dict():
+                self._read_chunk(value)
+            case [dict() as first, *_]:  # Google wraps an error in an array
+                self._read_chunk(first)
+            case _:
+                self._fail_with("the upstream sent an event that is no JSON object")
+
+    def _read_invalid(self, name: str, data: bytes, *, cut: bool) -> None:
+        lines = data.splitlines()
+        if len(lines) > 1:
+            # Several chunks without a blank line between them.
+            for line in lines:
+                self._read(SseEvent(name, line), cut=cut)
+        elif name == "error":
+            self._fail(*decode_error_value(data.decode("utf-8", "replace")))
+        elif not cut:
+            self._fail_with("the upstream sent an event that is not JSON")
+
+    def _read_chunk(self, chunk: JsonObject) -> None:
+        error = error_inside(chunk)
+        if error is not None:
+            self._fail(*error)
+            return
+        usage = decode_usage(chunk.get("usage"))
+        if usage is not None:
+            self._usage = usage
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or not choices:
+            if usage is not None and self._finish is not None:
+                self._end()
+            return
+        self._start(chunk)
+        for choice in choices:
+            if isinstance(choice, dict) and choice.get("index") in (0, None):
+                self._read_choice(choice)
+
+    def _start(self, chunk: JsonObject) -> None:
+        if self._started:
+            return
+        self._started = True
+        self._events.append(
+            Start(
+                id=text_field(chunk, "id"),
+                model=text_field(chunk, "model"),
+                created=decode_created(chunk),
+            )
+        )
+
+    def _read_choice(self, choice: JsonObject) -> None:
+        if self._ended:
+            return
+        error = error_inside(choice)  # OpenRouter
+        if error is not None:
+            self._fail(*error)
+            return
+        usage = decode_usage(choice.get("usage"))  # Moonshot
+        if usage is not None:
+            self._usage = usage
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            # A server that did not stream after all says `message`.
+            delta = choice.get("message")
+        if isinstance(delta, dict):
+            self._read_delta(delta)
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and reason:
+            if is_failure(reason):
+                self._fail_with(f"the upstream's answer broke off with '{reason}'")
+            elif self._finish is None:
+                self._finish = reason
+                self._stop_reason = choice.get("stop_reason")
+
+    # Parts
+
+    def _read_delta(self, delta: JsonObject) -> None:
+        for kind, text in spoken(delta):
+            index = self._index_of(kind)
+            if kind is PartKind.THINKING:
+                self._events.append(ThinkingDelta(index, text))
+            else:
+                self._events.append(TextDelta(index, text))
+        fragments = delta.get("tool_calls")
+        for fragment in fragments if isinstance(fragments, list) else ():
+            if isinstance(fragment, dict):
+                self._close_open()
+                self._events += self._calls.add(fragment)
+        function = delta.get("function_call")
+        if isinstance(function, dict):
+            self._close_open()
+            self._events += self._calls.add_function_call(function)
+
+    def _index_of(self, kind: PartKind) -> int:
+        """The open part of this kind, after beginning it where another one was open."""
+        if self._open is not None and self._open[0] is kind:
+            return self._open[1]
+        self._close_open()
+        self._refused = self._refused or kind is PartKind.REFUSAL
+        index = self._take_index()
+        self._open = (kind, index)
+        self._events.append(PartStart(index=index, kind=kind))
+        return index
+
+    def _take_index(self) -> int:
+        index = self._next_part
+        self._next_part += 1
+        return index
+
+    def _close_open(self) -> None:
+        if self._open is not None:
+            self._events.append(PartStop(self._open[1]))
+            self._open = None
+
+    # The end
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        if not self._started or self._finish is None:
+            self._fail_with("the upstream's answer ended before it was complete")
+            return
+        reason, stop_sequence = decode_finish(
+            self._finish,
+            called=self._calls.any,
+            refused=self._refused,
+            stop_reason=self._stop_reason,
+        )
+        self._close_open()
+        self._events += self._calls.close()
+        self._report_usage()
+        self._events.append(Finish(reason=reason, stop_sequence=stop_sequence))
+        self._ended = True
+
+    def _fail_with(self, message: str) -> None:
+        self._fail(ApiError(kind=ErrorKind.UPSTREAM_ERROR, message=message), None)
+
+    def _fail(self, error: ApiError, status: int | None) -> None:
+        if self._started:
+            self._report_usage()
+        self._events.append(StreamError(error, status))
+        self._ended = True
+
+    def _report_usage(self) -> None:
+        if self._usage is not None:
+            self._events.append(UsageReport(self._usage))

@@ -1,0 +1,94 @@
+"""How long a provider says to wait: every notation seen in the field, one tolerant reader.
+
+Notations: plain seconds (``1.5``), Unix seconds and milliseconds, Go durations (``6m0s``,
+``12ms``), RFC 3339 times, HTTP dates (RFC 9110, section 10.2.3), and sentences (``Please try
+again in 1m30.5s``). Absolute times are measured against the answer's own ``date`` header where
+there is one, so that a skewed clock does not matter.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_UNIT_SECONDS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+}
+_NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{0,12})?")
+_DURATION = re.compile(r"(?:\d{1,12}(?:\.\d{1,12})?(?:ns|us|µs|ms|s|m|h|d))+")
+_DURATION_TERM = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
+_IN_A_SENTENCE = re.compile(
+    r"(?:try again|retry) (?:in|after) ((?:\d{1,12}(?:\.\d{1,12})?(?:ms|s|m|h|d)\s?)+)"
+)
+_UNIX_SECONDS_FROM = 1e9
+_UNIX_MILLISECONDS_FROM = 1e12
+
+
+def parse_wait(text: str, *, now: float) -> float | None:
+    """Seconds from ``now`` (Unix seconds) that ``text`` says to wait; 0 for times gone by;
+    None where it says nothing that can be read."""
+    text = text.strip()
+    if _NUMBER.fullmatch(text):
+        value = float(text)
+        if value >= _UNIX_MILLISECONDS_FROM:
+            value = value / 1000 - now
+        elif value >= _UNIX_SECONDS_FROM:
+            value -= now
+        return max(0.0, value)
+    if _DURATION.fullmatch(text):
+        return _duration(text)
+    moment = _moment(text)
+    return None if moment is None else max(0.0, moment - now)
+
+
+def _duration(text: str) -> float:
+    return math.fsum(
+        float(amount) * _UNIT_SECONDS[unit] for amount, unit in _DURATION_TERM.findall(text)
+    )
+
+
+def _moment(text: str) -> float | None:
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = read(text)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.timestamp()
+    return None
+
+
+def retry_after(headers: Mapping[str, str], message: str, *, now: float) -> float | None:
+    """Seconds that a refusal asks to wait, or None.
+
+    Args:
+        headers: of the answer, names in lower case. ``retry-after-ms`` wins over
+            ``retry-after``.
+        message: the error's text, read where no header says it.
+        now: Unix seconds, used where the answer has no ``date``.
+    """
+    date = headers.get("date")
+    answered_at = None if date is None else _moment(date)
+    if answered_at is not None:
+        now = answered_at
+    milliseconds = headers.get("retry-after-ms")
+    if milliseconds is not None and _NUMBER.fullmatch(milliseconds.strip()):
+        return max(0.0, float(milliseconds) / 1000)
+    seconds = headers.get("retry-after")
+    if seconds is not None:
+        wait = parse_wait(seconds, now=now)
+        if wait is not None:
+            return wait
+    sentence = _IN_A_SENTENCE.search(message.lower())
+    return None if sentence is None else _duration(sentence[1])
