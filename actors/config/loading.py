@@ -118,7 +118,7 @@ def validated(data: object) -> tuple[Settings | None, list[Fault]]:
 
 def _read(raw: bytes, environ: Mapping[str, str]) -> tuple[Document, Problem | None]:
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode()
     except UnicodeDecodeError as fault:
         line = raw.count(b"\n", 0, fault.start) + 1
         return Document(), Problem(path="", message="is not UTF-8 text", line=line)

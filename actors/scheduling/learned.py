@@ -28,9 +28,17 @@ from forebay.actors.scheduling.slots import ServiceTime
 _EXCESS = 0.01
 """By how much the pace exceeds the measured rate."""
 _STEADY_SECONDS = 5.0
-"""After a refusal the pace is held this long before it grows."""
+"""After a refusal at a known rate the pace is held this long before it grows."""
 _GROWTH_SECONDS = 20.0
 """Seconds of growth in which the pace doubles; cubic, so slow at first."""
+_SEARCH_HOLD_SECONDS = 1.0
+_SEARCH_GROWTH = 1.25
+"""The pace's growth per second while the rate is not known."""
+_NEARLY = 1.25
+"""A pace that was refused at no more than this above the measured average tells that no part of
+the quota was left unused in between, so that the average is the rate."""
+_UNPACED_GROWTH = 8.0
+"""A pace that could grow so far unrefused bounds nothing any more."""
 _PACE_BURST = 2.0
 _FEW = 5
 """Fewer calls than this between two refusals measure nothing but that the pace is too high."""
@@ -77,6 +85,9 @@ class LearnedLimit(Gate):
         self._pace: Bucket | None = None
         self._rate = 0.0
         """Measured; the pace follows it."""
+        self._rate_is_known = False
+        self._pace_burst = _PACE_BURST
+        """What the upstream saves up while it asks to wait may be spent at once afterwards."""
         self._refused_at = -inf
         self._accepted_since = 0
         self._paused_until = -inf
@@ -132,6 +143,7 @@ class LearnedLimit(Gate):
         match outcome.ending:
             case Ending.REFUSED:
                 self._forget_later_levels(call)
+                self._pace_burst = _PACE_BURST + self._rate * (outcome.retry_after or 0.0)
                 self._refused(call, level, now)
             case Ending.SERVED:
                 self._service.add(now - call.started_at)
@@ -171,48 +183,68 @@ class LearnedLimit(Gate):
         if self._probe_at == inf:
             self._probe_at = now + self._probe_pause
         self._recent.append(False)
-        if call.started_at < self._refused_at:
+        begins_pacing = (
+            self._pace is None
+            and bool(self._accepted_at)
+            and self._recent.count(False) >= self._refusals_to_pace
+        )
+        if call.started_at <= self._refused_at and not begins_pacing:
             # It was under way when the last refusal was answered: the same news.
             return
-        if self._pace is not None:
-            self._measure(now)
-        elif self._recent.count(False) >= self._refusals_to_pace:
+        if begins_pacing:
             self._begin_pacing(now)
+        elif self._pace is not None:
+            self._measure(now)
         self._refused_at = now
         self._accepted_since = 0
         if self._pace is None:
             self._paused_until = now + self._backoff.next()
         else:
             self._set_pace(now)
+            self._pace.take(self._pace.level(now), now)
             self._paused_until = now + 1 / self._rate
 
     def _begin_pacing(self, now: float) -> None:
-        if not self._accepted_at:
-            # Nothing was accepted yet: the pause grows until something is.
-            return
         window = max(now - self._accepted_at[0], 0.1)
         self._rate = len(self._accepted_at) / window * _TOO_FAST
-        self._pace = Bucket(self._rate, _PACE_BURST, now=now)
+        self._pace = Bucket(self._rate, self._pace_burst, now=now)
 
     def _measure(self, now: float) -> None:
+        """At a refusal: what the calls accepted since the last one say of the rate."""
         elapsed = now - self._refused_at
         if self._accepted_since < _FEW or elapsed <= 0:
             self._rate *= _TOO_FAST
+            self._rate_is_known = False
             return
-        measured = self._accepted_since / elapsed
-        weight = min(1.0, self._accepted_since / _RECENT_CALLS)
-        self._rate += weight * (measured - self._rate)
+        average = self._accepted_since / elapsed
+        refused_pace = self._rate * (1 + self._growth(now))
+        if refused_pace > average * _NEARLY:
+            # The pace was below the rate for a while, and the bucket may have overflowed: the
+            # rate is somewhere between the two.
+            self._rate = (average * refused_pace) ** 0.5
+            self._rate_is_known = False
+        else:
+            weight = min(1.0, self._accepted_since / _RECENT_CALLS) if self._rate_is_known else 1.0
+            self._rate += weight * (average - self._rate)
+            self._rate_is_known = True
+
+    def _growth(self, now: float) -> float:
+        """By what share the pace exceeds the measured rate, to find out more."""
+        calm = now - self._refused_at
+        if self._rate_is_known:
+            return float((max(0.0, calm - _STEADY_SECONDS) / _GROWTH_SECONDS) ** 3)
+        return float(_SEARCH_GROWTH ** max(0.0, calm - _SEARCH_HOLD_SECONDS) - 1)
 
     def _set_pace(self, now: float) -> None:
         assert self._pace is not None
-        calm = now - self._refused_at
-        growth = (max(0.0, calm - _STEADY_SECONDS) / _GROWTH_SECONDS) ** 3
-        if growth > 8:
+        growth = self._growth(now)
+        if growth > _UNPACED_GROWTH:
             self._pace = None
+            self._rate_is_known = False
             self._recent.clear()
             self._accepted_at.clear()
             return
-        self._pace.set_rate(self._rate * (1 + _EXCESS + growth), _PACE_BURST, now)
+        self._pace.set_rate(self._rate * (1 + _EXCESS + growth), self._pace_burst, now)
 
     def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
         wait = max(0.0, self._paused_until - now)

@@ -11,7 +11,6 @@ it waits for. Anybody else would spend what it is waiting for, and large jobs wo
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -19,6 +18,7 @@ from math import inf
 from forebay.actors.scheduling.flows import Flow, FlowKey, Ticket, TicketState, TrafficClass
 from forebay.actors.scheduling.gates import Call, Demand, Gate, Outcome
 from forebay.actors.scheduling.lanes import Lane
+from forebay.actors.scheduling.order import Entry, FlowOrder
 from forebay.actors.scheduling.shares import Share, ShareTable
 
 CLASS_WEIGHTS = {TrafficClass.INTERACTIVE: 80.0, TrafficClass.BATCH: 20.0}
@@ -38,24 +38,6 @@ class Route:
     """What bounds this host, and this target on it."""
 
 
-class _Entry:
-    """A flow's place in the heap of one target and class; replaced when its key has changed."""
-
-    __slots__ = ("arrival", "counter", "flow", "live", "share")
-
-    def __init__(self, flow: Flow, share: Share[str], arrival: int) -> None:
-        self.flow = flow
-        self.share = share
-        self.counter = share.counter
-        self.arrival = arrival
-        self.live = True
-
-    def __lt__(self, other: _Entry) -> bool:
-        if self.counter != other.counter:
-            return self.counter < other.counter
-        return self.arrival < other.arrival
-
-
 @dataclass(slots=True, eq=False)
 class _Enrolment:
     """A flow with jobs waiting, at one pool."""
@@ -63,7 +45,7 @@ class _Enrolment:
     flow: Flow
     lane: Lane
     share: Share[str]
-    entries: dict[PoolTarget, _Entry] = field(default_factory=dict)
+    entries: dict[PoolTarget, Entry] = field(default_factory=dict)
 
 
 class PoolTarget:
@@ -82,7 +64,8 @@ class PoolTarget:
         """Why the target is taken out; None while it serves."""
         self.lanes: set[Lane] = set()
         """Lanes with waiting jobs that this target may serve."""
-        self.heaps: dict[TrafficClass, list[_Entry]] = {}
+        self.orders: dict[TrafficClass, FlowOrder] = {}
+        """Who waits for this target, by class."""
         self.in_flight = 0
 
     @property
@@ -268,18 +251,18 @@ class Pool:
         self._push(self._enrolled[flow])
 
     def _push(self, enrolment: _Enrolment) -> None:
-        head = enrolment.flow.head()
-        # A job on its way into the flow is not visible yet: 0 is replaced at the first look.
-        arrival = 0 if head is None else head.arrival
+        traffic_class = enrolment.flow.key.traffic_class
         for target in enrolment.lane.targets:
             if target.pool is self:
                 old = enrolment.entries.get(target)
                 if old is not None:
                     old.live = False
-                entry = _Entry(enrolment.flow, enrolment.share, arrival)
+                entry = Entry(enrolment.flow, enrolment.share)
                 enrolment.entries[target] = entry
-                heap = target.heaps.setdefault(enrolment.flow.key.traffic_class, [])
-                heapq.heappush(heap, entry)
+                order = target.orders.get(traffic_class)
+                if order is None:
+                    order = target.orders[traffic_class] = FlowOrder(self._clients[traffic_class])
+                order.add(entry)
                 self._active.add(target)
 
     def withdraw(self, flow: Flow) -> None:
@@ -317,14 +300,12 @@ class Pool:
         self.blocked.clear()
         wake = inf
         granted = 0
-        deferred_to_self = True
-        while deferred_to_self:
-            blocked_before = len(self.blocked)
-            granted_before = granted
-            aside: list[tuple[list[_Entry], _Entry]] = []
+        while True:
+            blocked_before, granted_before = len(self.blocked), granted
+            aside: list[tuple[FlowOrder, Entry]] = []
             deferred_to_self = False
-            while (first := self._first(now)) is not None:
-                target, heap, entry, ticket = first
+            while granted < _GRANTS_PER_PUMP and (first := self._first()) is not None:
+                target, order, entry, ticket = first
                 ready, route, closed = target.readiness(ticket.demand, now)
                 if ready > now or route is None:
                     self.blocked.update(closed)
@@ -332,22 +313,24 @@ class Pool:
                     continue
                 lane = self._enrolled[entry.flow].lane
                 preferred = lane.preferred(target, ticket.demand, now)
-                if preferred is not None:
-                    if preferred.pool is self:
-                        deferred_to_self = True
-                    else:
-                        preferred.pool.deferring.add(self)
-                    aside.append((heap, heapq.heappop(heap)))
+                if preferred is None:
+                    self._grant(target, route, entry.flow, now)
+                    granted += 1
                     continue
-                self._grant(target, route, entry.flow, now)
-                granted += 1
-                if granted >= _GRANTS_PER_PUMP:
-                    wake = now
-                    break
-            for heap, entry in aside:
-                if entry.live:
-                    heapq.heappush(heap, entry)
-            if wake == now or (len(self.blocked) == blocked_before and granted == granted_before):
+                if preferred.pool is self:
+                    deferred_to_self = True
+                else:
+                    preferred.pool.deferring.add(self)
+                order.set_aside(entry)
+                aside.append((order, entry))
+            for order, entry in aside:
+                order.bring_back(entry)
+            if granted >= _GRANTS_PER_PUMP:
+                wake = now
+                break
+            if not deferred_to_self or (
+                len(self.blocked) == blocked_before and granted == granted_before
+            ):
                 break
         self._ring_deferring()
         return wake
@@ -357,55 +340,55 @@ class Pool:
         for pool in deferring:
             pool.ring()
 
-    def _first(self, now: float) -> tuple[PoolTarget, list[_Entry], _Entry, Ticket] | None:
+    def _first(self) -> tuple[PoolTarget, FlowOrder, Entry, Ticket] | None:
         """The job that is next among the targets that no blocked job bars."""
-        best: tuple[PoolTarget, list[_Entry], _Entry, Ticket] | None = None
-        best_class = inf
-        for target in list(self._active):
-            if target.out is not None or not self.blocked.isdisjoint(target.common_gates()):
+        targets = [target for target in self._active if self._is_open(target)]
+        best: tuple[PoolTarget, FlowOrder, Entry, Ticket] | None = None
+        best_counter = inf
+        for traffic_class, clients in self._clients.items():
+            class_share = self._class_shares.get(traffic_class)
+            if class_share is None or class_share.counter >= best_counter:
                 continue
-            if self.blocked and all(
-                not self.blocked.isdisjoint(route.gates) for route in target.routes
-            ):
-                continue
-            empty = True
-            for traffic_class, heap in target.heaps.items():
-                found = self._settled_head(heap)
-                if found is None:
-                    continue
-                empty = False
-                entry, ticket = found
-                class_counter = self._class_shares[traffic_class].counter
-                if (
-                    best is None
-                    or class_counter < best_class
-                    or (class_counter == best_class and entry < best[2])
-                ):
-                    best = (target, heap, entry, ticket)
-                    best_class = class_counter
-            if empty:
-                self._active.discard(target)
+            found = self._first_of_class(targets, traffic_class, clients)
+            if found is not None:
+                best, best_counter = found, class_share.counter
         return best
 
-    def _settled_head(self, heap: list[_Entry]) -> tuple[_Entry, Ticket] | None:
-        """The smallest entry of a heap, after entries that are out of date were put right."""
-        while heap:
-            entry = heap[0]
-            if not entry.live:
-                heapq.heappop(heap)
-                continue
-            ticket = entry.flow.head()
-            if ticket is None:
-                heapq.heappop(heap)
-                enrolment = self._enrolled[entry.flow]
-                enrolment.lane.emptied(entry.flow)
-                continue
-            if entry.counter != entry.share.counter or entry.arrival != ticket.arrival:
-                entry.counter = entry.share.counter
-                entry.arrival = ticket.arrival
-                heapq.heapreplace(heap, entry)
-                continue
-            return entry, ticket
+    def _is_open(self, target: PoolTarget) -> bool:
+        if target.out is not None:
+            return False
+        if not self.blocked:
+            return True
+        return self.blocked.isdisjoint(target.common_gates()) and any(
+            self.blocked.isdisjoint(route.gates) for route in target.routes
+        )
+
+    def _first_of_class(
+        self, targets: Sequence[PoolTarget], traffic_class: TrafficClass, clients: ShareTable[str]
+    ) -> tuple[PoolTarget, FlowOrder, Entry, Ticket] | None:
+        orders = [
+            (target, target.orders[traffic_class])
+            for target in targets
+            if traffic_class in target.orders
+        ]
+        while True:
+            best: tuple[PoolTarget, FlowOrder, Entry, Ticket] | None = None
+            for target, order in orders:
+                first = order.first()
+                while isinstance(first, Flow):
+                    self._enrolled[first].lane.emptied(first)
+                    first = order.first()
+                if first is not None and (best is None or first[0].arrival < best[2].arrival):
+                    best = (target, order, *first)
+            if best is not None:
+                return best
+            windows = [window for _, order in orders if (window := order.next_window())]
+            if not windows:
+                break
+            clients.advance(min(windows)[1])
+        for target, _ in orders:
+            if all(order.is_empty for order in target.orders.values()):
+                self._active.discard(target)
         return None
 
     def _grant(self, target: PoolTarget, route: Route, flow: Flow, now: float) -> None:

@@ -1,11 +1,11 @@
-"""Who is next: start-time fair queueing over weighted shares.
+"""Who was served how much: the counters of weighted fair queueing.
 
 Each share (a client, or a class of traffic) has a virtual counter that its service advances by
-cost over weight; the smallest counter goes next (Goyal, Vin, Cheng: Start-time Fair Queueing,
+cost over weight; those with small counters go next (Goyal, Vin, Cheng: Start-time Fair Queueing,
 IEEE/ACM ToN 5(5), 1997; with token counts as cost: Sheng et al., Fairness in Serving Large
-Language Models, OSDI 2024). A share that comes back from idle is lifted to the virtual time, the
-counter of the share served last: idling earns no credit. A share that used more than its part
-keeps that debt until the virtual time has passed it; idle shares without debt cost no memory.
+Language Models, OSDI 2024). A share that comes back from idle is lifted to the virtual time:
+idling earns no credit. A share that used more than its part keeps that debt until the virtual
+time has passed it; idle shares without debt cost no memory.
 """
 
 from __future__ import annotations
@@ -69,10 +69,14 @@ class ShareTable(Generic[KeyT]):
 
     def start(self, share: Share[KeyT], cost: float) -> None:
         """The share is served next; ``cost`` (tokens) is an estimate until settled."""
-        self.virtual_time = max(self.virtual_time, share.counter)
         share.counter += cost / share.weight
         share.in_flight += 1
-        self._forget_idle()
+
+    def advance(self, virtual_time: float) -> None:
+        """Raise the virtual time; it never falls."""
+        if virtual_time > self.virtual_time:
+            self.virtual_time = virtual_time
+            self._forget_idle()
 
     def settle(self, share: Share[KeyT], correction: float) -> None:
         """A started call ended: add ``correction`` tokens (mostly negative) to its cost."""

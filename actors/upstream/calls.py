@@ -142,7 +142,7 @@ class UpstreamAnswer:
             self._failure = AnswerBroken(
                 "the upstream's answer is not validly compressed", timed_out=False
             )
-        raise self._failure from None
+        raise self._failure
 
     async def aclose(self) -> None:
         """Gives the connection back if the body was read to its end, else closes it."""

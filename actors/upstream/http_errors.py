@@ -55,7 +55,7 @@ def _system_reason(error: BaseException) -> str:
     current: BaseException | None = error
     while current is not None:
         if isinstance(current, ssl.SSLError):
-            reason = getattr(current, "verify_message", "") or current.reason or "TLS failed"
+            reason = _tls_reason(current)
         elif isinstance(current, socket.gaierror) and current.strerror:
             reason = current.strerror
         elif isinstance(current, OSError) and current.errno is not None:
@@ -65,3 +65,11 @@ def _system_reason(error: BaseException) -> str:
         else:
             current = current.__cause__
     return reason
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    # OpenSSL's reasons look like SSLV3_ALERT_HANDSHAKE_FAILURE; not every error has one.
+    reason = getattr(error, "reason", None)
+    return f"TLS: {reason.replace('_', ' ').lower()}" if reason else "TLS failed"

@@ -143,6 +143,11 @@ class Turn:
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
+def user_turn(text: str) -> Turn:
+    """What a user says, as text."""
+    return Turn(role=Role.USER, parts=(Text(text),))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
     """A function that the model may call."""

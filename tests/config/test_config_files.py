@@ -204,6 +204,7 @@ def test_what_settings_dump_reads_back_as_the_same_settings() -> None:
         ("${UNSET:-83}", 83),
         ("8${DIGIT}", 84),
         ("${UNSET:-8}${DIGIT}", 84),
+        ("${PORT:-85}", 81),
     ],
 )
 def test_references_are_filled_in_before_the_value_is_read(text: str, value: int) -> None:

@@ -233,6 +233,19 @@ def test_a_provider_must_fit_its_kind(provider: str, path: str, message: str) ->
     assert (problem.path, problem.message) == (f"providers.{path}", message)
 
 
+@pytest.mark.parametrize("value", ["key\n", " key", "k\x7fy", "clé", "\ud800"])
+def test_what_could_not_be_sent_in_a_header_is_refused_before_it_is(value: str) -> None:
+    text = "providers: {p: {kind: ollama, api_key: '${V}', headers: {x-a: '${V}'}}}"
+    assert [(problem.path, problem.message) for problem in problems(text, V=value)] == [
+        (
+            path,
+            "holds a line break, a space at an end, or characters outside ASCII;"
+            " it could not be sent in a header",
+        )
+        for path in ("providers.p.api_key", "providers.p.headers.x-a")
+    ]
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [

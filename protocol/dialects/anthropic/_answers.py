@@ -176,7 +176,7 @@ def _block(part: AnswerPart, position: int, context: ReplyContext) -> JsonObject
                     "data": part.redacted,
                     **raw_fields(part.extras),
                 }
-            if not part.text and part.signature is None:
+            if not part.text and not part.signature:
                 return None
             return {
                 "type": "thinking",

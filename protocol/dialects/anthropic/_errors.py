@@ -179,7 +179,9 @@ def _message(found: JsonObject) -> str:
             for item in said
             if isinstance(item, dict) and (text := _text(item.get("msg"))) is not None
         )
-    return said.strip() if isinstance(said, str) else ""
+    said = said.strip() if isinstance(said, str) else ""
+    # A proxy's page says less than its status.
+    return "" if said.startswith("<") else said
 
 
 def _kind(status: int, kind_name: str | None, message: str, found: JsonObject) -> ErrorKind:

@@ -401,8 +401,7 @@ CONTEXT = ReplyContext(
 def test_no_answer_breaks_the_reader(body: JsonObject) -> None:
     try:
         answer = AnthropicMessagesCodec().decode_response(body)
-    except ApiFailure as failure:
-        assert failure.error.message
-    else:
-        assert isinstance(body["content"], list)
-        assert len(answer.parts) == len(body["content"])
+    except ApiFailure:
+        return
+    assert isinstance(body["content"], list)
+    assert len(answer.parts) == len(body["content"])

@@ -169,6 +169,7 @@ def test_errors_of_anthropic_are_read(
         (502, b"bad gateway\n", "bad gateway"),
         (500, b'"bad"', "bad"),
         (500, b"", "the upstream answered with status 500"),
+        (502, b"<html><h1>Bad gateway</h1>", "the upstream answered with status 502"),
         (500, b"[]", "the upstream answered with status 500"),
         (500, b'{"type":"error"}', "the upstream answered with status 500"),
         (500, b'{"type":"error","error":{}}', "the upstream answered with status 500"),

@@ -149,7 +149,7 @@ def in_a_tool_loop(reasoning: Reasoning) -> ChatRequest:
     )
 
 
-def test_a_tool_loop_that_lost_its_thinking_goes_on_without_a_budget() -> None:
+def test_a_tool_loop_that_lost_its_thinking_goes_on_without_a_budget_trap_54() -> None:
     sent = Encoded(in_a_tool_loop(Reasoning(enabled=True, budget_tokens=2000)))
     assert sent.body["thinking"] == {"type": "disabled"}
     assert sent.dropped == ("reasoning",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -513,7 +514,7 @@ def test_any_bytes_in_any_split_give_the_same_well_formed_events(
     stream = b"".join(pieces)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=4)))
     bounds = [0, *cuts, len(stream)]
-    split = [stream[one:other] for one, other in zip(bounds, bounds[1:], strict=False)]
+    split = [stream[one:other] for one, other in pairwise(bounds)]
     events = read(*split)
     assert events == read(stream)
     assert events == read(*(stream[at : at + 1] for at in range(len(stream))))

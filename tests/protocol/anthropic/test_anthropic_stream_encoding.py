@@ -413,7 +413,7 @@ def parts(draw: st.DrawFn, index: int) -> list[StreamEvent]:
                 index=index, kind=kind, call_id=draw(st.text(max_size=3)), call_name="f"
             )
             return [start, *deltas, stop]
-        case PartKind.OPAQUE:
+        case _:
             opaque = Opaque(
                 draw(st.sampled_from([ANTHROPIC, Dialect("openai")])),
                 {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}},

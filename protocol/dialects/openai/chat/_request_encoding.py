@@ -145,8 +145,8 @@ class _RequestEncoder:
             ("min_p", "min_p", sampling.min_p),
             ("repeat_penalty", "repetition_penalty", sampling.repeat_penalty),
         ):
-            if number is None or canonical in self._raw:
-                continue
+            if number is None or self._raw.get(canonical) == number:
+                continue  # not said, or said raw
             if self._to_openai:
                 self._dropped.append(canonical)
             else:

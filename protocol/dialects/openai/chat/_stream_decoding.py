@@ -184,12 +184,15 @@ class ChatStreamDecoder(StreamDecoder):
         fragments = delta.get("tool_calls")
         for fragment in fragments if isinstance(fragments, list) else ():
             if isinstance(fragment, dict):
-                self._close_open()
-                self._events += self._calls.add(fragment)
+                self._add_call_events(self._calls.add(fragment))
         function = delta.get("function_call")
         if isinstance(function, dict):
+            self._add_call_events(self._calls.add_function_call(function))
+
+    def _add_call_events(self, events: list[StreamEvent]) -> None:
+        if events:
             self._close_open()
-            self._events += self._calls.add_function_call(function)
+            self._events += events
 
     def _index_of(self, kind: PartKind) -> int:
         """The open part of this kind, after beginning it where another one was open."""

@@ -1,0 +1,116 @@
+"""The order of flows at one target: first come, first served, among the least served.
+
+Fair queueing by counters alone has no order among equals: clients with equal jobs would be served
+in the order of the rounding errors in their counters, and one that was first in one round and
+last in the next would wait for two. So flows are served in *windows*: open is a flow whose client
+is at most half a job ahead of the virtual time, and of the open flows the one whose job came
+first goes next. When none is open the virtual time advances to the next one. Whoever was served
+is behind until all others of the window were; so fairness is as without windows, but for half a
+job.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+
+from forebay.actors.scheduling.flows import Flow, Ticket
+from forebay.actors.scheduling.shares import Share, ShareTable
+
+_serials = itertools.count()
+
+
+class Entry:
+    """A flow's place in one order; out of date once a newer one was made or its job is gone."""
+
+    __slots__ = ("_half_cost", "arrival", "flow", "live", "share")
+
+    def __init__(self, flow: Flow, share: Share[str]) -> None:
+        self.flow = flow
+        self.share = share
+        self.live = True
+        self.arrival = -1
+        self._half_cost = 0.0
+
+    @property
+    def tag(self) -> float:
+        """The virtual time at which the flow opens."""
+        return self.share.counter - self._half_cost
+
+    def look(self) -> Ticket | None:
+        """The flow's first job; notes what the order depends on."""
+        ticket = self.flow.head()
+        if ticket is not None:
+            self.arrival = ticket.arrival
+            self._half_cost = ticket.demand.tokens / (2 * self.share.weight)
+        return ticket
+
+
+class FlowOrder:
+    """The flows of one traffic class that wait for one target."""
+
+    def __init__(self, shares: ShareTable[str]) -> None:
+        self._shares = shares
+        self._open: list[tuple[int, int, Entry]] = []
+        self._closed: list[tuple[float, int, Entry]] = []
+
+    def add(self, entry: Entry) -> None:
+        """An entry whose flow has, or is about to have, a job waiting."""
+        entry.look()
+        self._insert(entry)
+
+    def _insert(self, entry: Entry) -> None:
+        if entry.tag <= self._shares.virtual_time:
+            heapq.heappush(self._open, (entry.arrival, next(_serials), entry))
+        else:
+            heapq.heappush(self._closed, (entry.tag, next(_serials), entry))
+
+    def first(self) -> tuple[Entry, Ticket] | Flow | None:
+        """The next job of the open window, and its entry. A flow where one turned out to be
+        empty: it was dropped; tell its lane and ask again. None: no open flow."""
+        closed = self._closed
+        virtual_time = self._shares.virtual_time
+        while closed and closed[0][0] <= virtual_time:
+            entry = heapq.heappop(closed)[2]
+            if entry.live:
+                heapq.heappush(self._open, (entry.arrival, next(_serials), entry))
+        while self._open:
+            arrival, _, entry = self._open[0]
+            if not entry.live:
+                heapq.heappop(self._open)
+                continue
+            ticket = entry.look()
+            if ticket is None:
+                heapq.heappop(self._open)
+                return entry.flow
+            if entry.arrival == arrival and entry.tag <= virtual_time:
+                return entry, ticket
+            heapq.heappop(self._open)
+            self._insert(entry)
+        return None
+
+    def next_window(self) -> tuple[float, float] | None:
+        """Where no flow is open: the tag of the closed flow that is next, and the virtual time
+        that opens it. None: no flow waits."""
+        while self._closed:
+            tag, _, entry = self._closed[0]
+            if entry.live and tag == entry.tag:
+                return tag, entry.share.counter
+            heapq.heappop(self._closed)
+            if entry.live:
+                heapq.heappush(self._closed, (entry.tag, next(_serials), entry))
+        return None
+
+    def set_aside(self, entry: Entry) -> None:
+        """Take out the entry that ``first`` has just given."""
+        assert self._open[0][2] is entry
+        heapq.heappop(self._open)
+
+    def bring_back(self, entry: Entry) -> None:
+        """Undo :meth:`set_aside`, unless the entry is out of date."""
+        if entry.live:
+            self._insert(entry)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._open and not self._closed

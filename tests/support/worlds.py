@@ -1,0 +1,122 @@
+"""A whole world in one process: clients, the gateway over HTTP, and sandboxes as its providers.
+
+In memory everything runs in virtual time. Host names: the gateway is ``localhost``, each sandbox
+``NAME.test``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+from typing import Any
+
+import httpx
+import trio
+from memory_network import MemoryNetwork
+from trio.testing import wait_all_tasks_blocked
+
+from forebay.actors.gateway import Gateway, open_gateway
+from forebay.actors.upstream import ConnectionStack
+from forebay.endpoints.app import ForebayApp
+from forebay.endpoints.sandbox import Sandbox, SandboxOptions, serve_connection
+from forebay.endpoints.serving import ServingState, serve_stream
+
+GATEWAY = "http://localhost"
+
+
+@dataclass
+class World:
+    """What a test holds."""
+
+    gateway: Gateway
+    app: ForebayApp
+    client: httpx.AsyncClient
+    sandboxes: dict[str, Sandbox]
+    network: MemoryNetwork
+    serving: ServingState
+    connections_to_sandboxes: ConnectionStack
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The only one."""
+        (sandbox,) = self.sandboxes.values()
+        return sandbox
+
+    async def ask(
+        self,
+        text: str = "hello",
+        *,
+        model: str = "fast",
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **fields: Any,
+    ) -> httpx.Response:
+        """One OpenAI chat request, answered whole."""
+        return await self.client.post(
+            f"{GATEWAY}/v1/chat/completions",
+            json={"model": model, "messages": [{"role": "user", "content": text}], **fields},
+            headers={**({"authorization": f"Bearer {key}"} if key else {}), **(headers or {})},
+        )
+
+    async def is_at_rest(self) -> bool:
+        """Once everybody has done what they had to do: nothing waits, is under way or held."""
+        await wait_all_tasks_blocked()
+        return (
+            self.gateway.waiting == 0
+            and self.gateway.in_flight == 0
+            and self.gateway.waiting_bytes.lent == 0
+            and not self.app.sessions
+            and all(not model.lanes for model in self.gateway.catalog.models.values())
+            and all(not model.lanes for model in self.gateway.catalog.outright.values())
+        )
+
+
+@asynccontextmanager
+async def open_world(
+    config: Mapping[str, object] | None = None,
+    *,
+    sandboxes: Mapping[str, SandboxOptions] | None = None,
+    provider: Mapping[str, object] | None = None,
+) -> AsyncIterator[World]:
+    """A world that lasts as long as the block.
+
+    Args:
+        config: of the gateway. None: one provider ``up`` over the first sandbox, with the
+            settings of ``provider``, and a model ``fast`` that it serves.
+        sandboxes: by name. None: one without limits, ``up``.
+    """
+    options = dict(sandboxes or {"up": SandboxOptions()})
+    made = {name: Sandbox(option) for name, option in options.items()}
+    if config is None:
+        config = one_provider(**(provider or {}))
+    async with trio.open_nursery() as nursery:
+        network = MemoryNetwork(
+            nursery,
+            {f"{name}.test": partial(serve_connection, sandbox=box) for name, box in made.items()},
+        )
+        upstream = ConnectionStack(network_backend=network)
+        async with open_gateway(
+            config, transport=upstream, random=Random(1), check_waits=True
+        ) as gateway:
+            app = ForebayApp(gateway)
+            serving = ServingState()
+            network.plug("localhost", partial(serve_stream, app, state=serving))
+            async with httpx.AsyncClient(
+                transport=ConnectionStack(network_backend=network), timeout=None, trust_env=False
+            ) as client:
+                yield World(gateway, app, client, made, network, serving, upstream)
+        nursery.cancel_scope.cancel()
+
+
+def one_provider(**provider: object) -> dict[str, object]:
+    """A configuration with one provider of kind ``openai_compatible`` over the sandbox ``up``."""
+    return {
+        "wait": {"max_wait_ms": 300_000},
+        "providers": {
+            "up": {"kind": "openai_compatible", "base_url": "http://up.test/v1", **provider}
+        },
+        "models": {"fast": {"targets": ["up/sandbox-chat"]}},
+    }
