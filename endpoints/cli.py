@@ -226,32 +226,42 @@ def init(path: Path, force: bool) -> None:
 
 
 def _run(command: Callable[[], Awaitable[None]]) -> None:
-    """Run an async command; what ends its nursery is one failure, not a group."""
+    """Run an async command; an operator's mistake ends it with one line."""
 
     async def run() -> None:
         await command()
 
-    def start() -> None:
-        try:
-            trio.run(run, strict_exception_groups=True)
-        except BaseExceptionGroup as group:
-            failure: BaseException = group
-            while isinstance(failure, BaseExceptionGroup) and len(failure.exceptions) == 1:
-                failure = failure.exceptions[0]
-            raise failure from None
-
-    _run_plain(start)
+    try:
+        trio.run(run)
+    except BaseException as fault:
+        message = _in_one_line(fault)
+        if message is None:
+            raise
+        raise click.ClickException(message) from None
 
 
 def _run_plain(step: Callable[[], ResultT]) -> ResultT:
-    """Run what an operator's mistake may stop; say so without a traceback."""
+    """The same for a step that is not async."""
     try:
         return step()
-    except ConfigError as fault:
-        raise click.ClickException(str(fault)) from None
-    except OSError as fault:
-        where = f"{fault.filename}: " if fault.filename else ""
-        raise click.ClickException(f"{where}{fault.strerror or fault}") from None
+    except (ConfigError, OSError) as fault:
+        raise click.ClickException(_in_one_line(fault) or "") from None
+
+
+def _in_one_line(fault: BaseException) -> str | None:
+    """What an operator can do about it; None for a fault of the program."""
+    while isinstance(fault, BaseExceptionGroup) and len(fault.exceptions) == 1:
+        fault = fault.exceptions[0]
+    match fault:
+        case click.ClickException():
+            return fault.format_message()
+        case ConfigError():
+            return str(fault)
+        case OSError():
+            where = f"{fault.filename}: " if fault.filename else ""
+            return f"{where}{fault.strerror or fault}"
+        case _:
+            return None
 
 
 if __name__ == "__main__":

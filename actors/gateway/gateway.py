@@ -256,8 +256,12 @@ class _JobRun:
             grant.finish(Outcome(ending=Ending.UNUSED), served=False, now=trio.current_time())
             raise JobFailure(failure.error, self._history()) from None
         except BaseException:
-            grant.finish(Outcome(ending=Ending.ABANDONED), served=True, now=trio.current_time())
-            await _close(stack)
+            read = target.estimator.estimate(self._size, 0)
+            grant.finish(
+                Outcome(ending=Ending.ABANDONED, tokens=read), served=True, now=trio.current_time()
+            )
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
+                await stack.aclose()
             raise
         grant.accepted(trio.current_time())
         attempt = _Attempt(content, stack, self._history(started_at), target, grant, self._size)
@@ -272,9 +276,12 @@ class _JobRun:
         failure = failed.failure
         if failure.kind is FailureKind.SERVER_FAILED:
             self._failures += 1
-        if failure.kind is FailureKind.REQUEST_REJECTED or self._failures >= _MOST_FAILURES:
+        if failure.kind is FailureKind.REQUEST_REJECTED:
             grant.finish(_outcome(failure), served=False, now=trio.current_time())
             raise JobFailure(failure.error, self._history(), failed.relayed)
+        if self._failures >= _MOST_FAILURES:
+            grant.finish(_outcome(failure), served=False, now=trio.current_time())
+            raise JobFailure(_as_upstream_fault(failure.error), self._history())
         return failed
 
     def _react(self, failure: CallFailure, grant: Grant) -> None:
@@ -336,6 +343,13 @@ class _JobRun:
 async def _close(stack: AsyncExitStack) -> None:
     with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
         await stack.aclose()
+
+
+def _as_upstream_fault(error: ApiError) -> ApiError:
+    """What the client is told of a provider's own failure, whatever words that came in."""
+    if error.kind in (ErrorKind.UPSTREAM_ERROR, ErrorKind.UPSTREAM_TIMEOUT):
+        return error
+    return ApiError(kind=ErrorKind.UPSTREAM_ERROR, message=error.message)
 
 
 def _whole_seconds(seconds: float) -> float:

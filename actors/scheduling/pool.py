@@ -11,6 +11,7 @@ it waits for. Anybody else would spend what it is waiting for, and large jobs wo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
@@ -113,9 +114,11 @@ class PoolTarget:
         return not blocked or blocked.isdisjoint((*self.common_gates(), *route.gates))
 
     def blocking_gate(self, demand: Demand, now: float) -> tuple[Gate, float] | None:
-        """The gate that a job coming now waits for longest, and for how many seconds."""
-        ahead = sum(lane.waiting for lane in self.lanes)
-        ahead_tokens = sum(lane.waiting_tokens for lane in self.lanes)
+        """The gate that a job which waits here waits for longest, and for how many seconds."""
+        ahead = max(0, sum(lane.waiting for lane in self.lanes) - 1)
+        ahead_tokens = max(
+            0.0, math.fsum(lane.waiting_tokens for lane in self.lanes) - demand.tokens
+        )
         worst: tuple[Gate, float] | None = None
         for gate in self.common_gates():
             worst = _longer(worst, gate, gate.expected_wait(ahead, ahead_tokens, demand, now))

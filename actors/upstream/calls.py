@@ -4,9 +4,10 @@ What it owns: which header fields a call adds on its own, the decoding of a body
 although it should not be, and the typed failures, each of which says what the gateway can still
 do. What it does not: connections (`connections.py`), and what an answer means.
 
-There is no httpx.AsyncClient here. Requests are built from prepared bytes and handed to the
-transport: measured by bench/upstream_connections.py, the client's own layer (merging of headers,
-cookies, redirects, authentication, hooks, timing) adds MEASURED.
+There is no httpx.AsyncClient here: httpx's requests are built from prepared bytes and handed
+straight to its transport. By bench/upstream_connections.py the client's own layer (merging of
+headers, cookies, redirects, authentication, hooks, timing) adds 0.1 to 0.2 ms of CPU to the 0.25 to
+0.3 ms of a request, for things that a gateway does itself or must not do.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class CallTimeouts:
     connect: float
     """Until the connection is up: name lookup, TCP and TLS together."""
     first_byte: float
-    """From the request being sent until the head of the answer is whole. Each send is bounded by
-    it too, so that an upstream that stops reading a large request can't hold it for ever."""
+    """From the request being sent until the head of the answer is whole. Sending it has the same
+    limit, apart, so that an upstream that stops reading a large request can't hold it for ever."""
     between_bytes: float
     """Between two reads of the body. Counts only while somebody reads."""
 
@@ -128,14 +129,14 @@ class UpstreamAnswer:
             self._source = aiter(self._stream())
         try:
             while True:
-                piece = await anext(self._source, b"")
-                if self._decoder is None:
-                    return piece
-                if not piece:
+                piece = await anext(self._source, None)
+                if piece is None:
                     decoder, self._decoder = self._decoder, None
-                    return decoder.flush()
-                if decoded := self._decoder.decode(piece):
-                    return decoded
+                    return decoder.flush() if decoder else b""
+                if self._decoder is not None:
+                    piece = self._decoder.decode(piece)
+                if piece:  # an empty piece is not the end
+                    return piece
         except httpx.TransportError as error:
             self._failure = _broken(error)
         except httpx.DecodingError:
@@ -283,7 +284,6 @@ def _address(url: str) -> _Address:
     if parsed.userinfo:
         pair = f"{parsed.username}:{parsed.password}".encode()
         authorization = b"Basic " + base64.b64encode(pair)
-        parsed = parsed.copy_with(userinfo=b"")
     return _Address(parsed, parsed.netloc, authorization)
 
 

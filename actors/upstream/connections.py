@@ -54,14 +54,14 @@ class ConnectionStack(httpx.AsyncBaseTransport):
     Timeouts are httpx's own request extension ``timeout``, with one key more:
 
     - ``connect``: until the connection is up, TLS included;
-    - ``write``: for each send;
+    - ``write``: for sending the request; each send of a streamed body has it anew;
     - ``head``: from the request being sent until the head of the answer is complete. Without it,
       ``read`` is taken;
     - ``read``: for each read of the body.
 
     A request may be sent twice, and only so: its connection was a reused one, its body is plain
-    bytes, and the peer closed the connection before it can have begun to serve the request
-    (`Wire.peer_closed_unanswered`). That happens all the time with servers that close idle
+    bytes, and the peer closed the connection before it began to serve the request, as far as can
+    be told (`Wire.peer_closed_unanswered`). That happens all the time with servers that close idle
     connections, it can't be told before sending, and the second attempt always opens a fresh
     connection, so there is no third. RFC 9110, section 9.2.2, lets a client repeat what was never
     applied. What remains is a server that takes a whole request, begins to serve it, and falls

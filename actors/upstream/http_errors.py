@@ -68,8 +68,8 @@ def _system_reason(error: BaseException) -> str:
 
 
 def _tls_reason(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    # OpenSSL's reasons look like SSLV3_ALERT_HANDSHAKE_FAILURE; not every error has one.
+    # Only errors that OpenSSL made have these; its reasons look like SSLV3_ALERT_HANDSHAKE_FAILURE.
+    if untrusted := getattr(error, "verify_message", None):
+        return f"its certificate is not trusted: {untrusted}"
     reason = getattr(error, "reason", None)
     return f"TLS: {reason.replace('_', ' ').lower()}" if reason else "TLS failed"

@@ -93,7 +93,8 @@ class Wire(httpcore.AsyncNetworkBackend, httpcore.AsyncNetworkStream):
         return not self._send_failed
 
     def peer_closed_unanswered(self) -> bool:
-        """After a failed exchange: whether the peer can't have begun to serve the request.
+        """After a failed exchange: whether the peer never began to serve the request, as far as
+        this end can tell.
 
         Either the request did not go out whole, and half a request is never served. Or not one
         byte came back and the connection broke within ``REPLAY_WINDOW`` of sending: the peer's
@@ -206,9 +207,10 @@ class Wire(httpcore.AsyncNetworkBackend, httpcore.AsyncNetworkStream):
             pieces = [b"".join(pieces)]
         self._unsent_bytes = 0
         stream = self._opened()
+        deadline = _deadline(self._write_timeout)
         try:
             for piece in pieces:
-                await stream.write(piece, self._write_timeout)
+                await stream.write(piece, _time_left(deadline))
         except httpcore.WriteError:
             self._send_failed = True
             raise

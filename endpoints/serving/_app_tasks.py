@@ -127,9 +127,11 @@ class AppTasks:
         self._stream = stream
         self._state = state
         self._nursery = nursery
-        self._running = 0
         self._all_ended = trio.Event()
+        self.running = 0
+        """App tasks that have not ended."""
         self.client_gone = trio.Event()
+        """What the app finds under ``CLIENT_GONE``."""
 
     def start(
         self, scope: Scope, send: Send, finish: Callable[[], Awaitable[None]]
@@ -141,7 +143,7 @@ class AppTasks:
         inbox = Inbox(self._stream)
         if scope["type"] != "lifespan":
             scope["extensions"][CLIENT_GONE] = self.client_gone  # type: ignore[assignment]
-        self._running += 1
+        self.running += 1
         self._state.requests_in_progress += 1
         self._nursery.start_soon(self._run, scope, inbox, send, finish)
         return inbox.put
@@ -166,13 +168,13 @@ class AppTasks:
             inbox.discard()
             await finish()
         finally:
-            self._running -= 1
+            self.running -= 1
             self._state.requests_in_progress -= 1
-            if self._running == 0:
+            if self.running == 0:
                 self._all_ended.set()
 
     async def ended(self) -> None:
         """Returns when no app task is left. No task may be started afterwards."""
-        if self._running:
-            self._all_ended = trio.Event()
+        self._all_ended = trio.Event()
+        if self.running:
             await self._all_ended.wait()

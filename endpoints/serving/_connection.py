@@ -127,6 +127,8 @@ class Connection:
             await self._linger(protocol)
         if ending is not _Ending.PEER_CLOSED:
             await self._stream.aclose()
+        if not tasks.running:
+            return
         with trio.move_on_after(self._options.disconnect_grace) as grace:
             await tasks.ended()
         if grace.cancelled_caught:

@@ -114,8 +114,8 @@ class GuardedStream:
             while view:
                 view = view[await self._send_some(view) :]
         except BaseException:
-            self._give_up()
-            await trio.aclose_forcefully(self._stream)
+            self._reset_on_close()
+            await self.aclose()
             raise
         finally:
             self._send_lock.release()
@@ -149,16 +149,19 @@ class GuardedStream:
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     self.broken = True
 
-    def _give_up(self) -> None:
-        self.broken = True
+    def _reset_on_close(self) -> None:
         if self._socket is not None and self._socket.fileno() >= 0:
             # Else the kernel would keep the unsent bytes of a stalled reader for minutes.
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _CLOSE_WITH_RESET)
 
     async def aclose(self) -> None:
-        """Closes without waiting for anybody; bytes already accepted for sending still go out."""
+        """Closes at once, without a checkpoint; bytes already accepted for sending still go out."""
         self.broken = True
-        await trio.aclose_forcefully(self._stream)
+        if self._socket is None:
+            await trio.aclose_forcefully(self._stream)
+        else:
+            # All that the stream's own aclose does, without a cancel scope for its checkpoint.
+            self._socket.close()
 
 
 class ReadGate:

@@ -86,9 +86,7 @@ async def test_equal_clients_in_a_closed_loop_wait_alike(
 
 
 @pytest.mark.parametrize("limits", [{"concurrency": 4}, {}], ids=["configured", "unknown"])
-async def test_slots_are_kept_busy(
-    limits: dict[str, object], autojump_clock: MockClock
-) -> None:
+async def test_slots_are_kept_busy(limits: dict[str, object], autojump_clock: MockClock) -> None:
     sandbox = SandboxOptions(concurrency=4, latency_ms=200)
     async with open_world(sandboxes={"up": sandbox}, provider={"limits": limits}) as world:
         load = Load(world)

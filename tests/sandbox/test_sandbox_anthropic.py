@@ -366,6 +366,13 @@ async def test_a_broken_rule_is_a_400_that_says_where(
     assert told.startswith(message)
 
 
+async def test_all_text_of_the_last_turn_is_echoed(client: httpx.AsyncClient) -> None:
+    parts = [{"type": "text", "text": text} for text in ("one", "two")]
+    again = {"role": "user", "content": "three"}
+    answer = await whole(client, talking(QUESTION, {"role": "user", "content": parts}, again))
+    assert answer["content"][0]["text"].startswith("You said: hi\none\ntwo\nthree\n")
+
+
 async def test_a_result_split_over_two_messages_of_one_turn_is_fine(
     client: httpx.AsyncClient,
 ) -> None:

@@ -241,6 +241,45 @@ async def test_disconnect_while_streaming_frees_the_slot_at_once(
     assert counted.models["sandbox-chat"].cancelled == 1
 
 
+async def test_a_client_that_left_before_its_call_began_is_noticed(
+    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
+) -> None:
+    sandbox = Sandbox(SandboxOptions(latency_ms=60_000))
+    client_end, server_end = memory_stream_pair()
+    await client_end.send_all(raw())
+    await client_end.aclose()
+    nursery.start_soon(serve_connection, server_end, sandbox)
+    await wait_all_tasks_blocked()
+    assert (sandbox.statistics().cancelled, sandbox.statistics().in_flight) == (1, 0)
+
+
+async def test_an_answer_that_could_not_be_delivered_counts_as_cancelled() -> None:
+    class Broken(trio.abc.Stream):
+        """Brings one request, and can't be written to."""
+
+        received = False
+
+        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+            raise trio.BrokenResourceError
+
+        async def wait_send_all_might_not_block(self) -> None:
+            raise trio.BrokenResourceError
+
+        async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+            if self.received:
+                await trio.sleep_forever()
+            self.received = True
+            return raw()
+
+        async def aclose(self) -> None:
+            await trio.lowlevel.checkpoint()
+
+    sandbox = Sandbox()
+    await serve_connection(Broken(), sandbox)
+    counted = sandbox.statistics()
+    assert (counted.completed, counted.cancelled, counted.in_flight) == (0, 1, 0)
+
+
 async def test_disconnect_is_noticed_behind_bytes_of_the_next_request(
     nursery: trio.Nursery, autojump_clock: trio.abc.Clock
 ) -> None:

@@ -60,6 +60,22 @@ def test_a_bucket_never_gives_more_than_its_rate(
             given_out += amount
 
 
+def test_a_bucket_says_exactly_how_long_to_wait() -> None:
+    bucket = Bucket(per_second=5, size=1, now=0)
+    bucket.take(1)
+    assert bucket.wait_for(1, 0.199) == pytest.approx(0.001)
+    assert bucket.wait_for(1, 0.2) == 0
+
+
+async def test_headers_tell_of_the_tighter_requests_limit(connect: Connect) -> None:
+    options = SandboxOptions(
+        requests_per_minute=600, requests_per_second=4, limit_headers=LimitHeaders.OPENAI
+    )
+    first = (await ask(connect(Sandbox(options)))).headers
+    assert first["x-ratelimit-remaining-requests"] == "3"
+    assert first["x-ratelimit-limit-requests"] == "240"
+
+
 async def test_requests_are_admitted_at_the_rate_and_not_one_more(
     connect: Connect, autojump_clock: trio.abc.Clock
 ) -> None:

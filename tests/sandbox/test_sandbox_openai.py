@@ -184,6 +184,24 @@ async def test_a_tool_result_is_quoted(client: httpx.AsyncClient) -> None:
     assert answer["choices"][0]["message"]["content"] == "The tool said: 12:30 «ü»"
 
 
+async def test_a_result_is_quoted_only_in_the_turn_that_brings_it(
+    client: httpx.AsyncClient,
+) -> None:
+    result = {"role": "tool", "tool_call_id": "a", "content": "12:30"}
+    body = tool_talk(calling("a"), result, {"role": "user", "content": "and now?"})
+    answer = await whole(client, body)
+    assert answer["choices"][0]["message"]["content"].startswith("You said: and now?\n")
+
+
+async def test_thinking_and_text_share_the_limit(client: httpx.AsyncClient) -> None:
+    body = asking("hi", reasoning_effort="medium", max_tokens=20)
+    answer = await whole(client, body)
+    assert answer["choices"][0]["finish_reason"] == "length"
+    assert answer["usage"]["completion_tokens"] == 20
+    assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] == 16
+    assert len(answer["choices"][0]["message"]["content"]) == 4 * 4
+
+
 async def test_a_schema_gives_json_that_fits(client: httpx.AsyncClient) -> None:
     schema = {
         "type": "object",
@@ -361,6 +379,14 @@ def calling(identifier: str, arguments: object = "{}") -> Json:
         (
             tool_talk(calling("a"), {"role": "tool", "tool_call_id": "b", "content": "y"}),
             "preceding message",
+        ),
+        (
+            tool_talk(
+                calling("a"),
+                {"role": "user", "content": "y"},
+                {"role": "tool", "tool_call_id": "a", "content": "too late"},
+            ),
+            "must be followed by tool messages",
         ),
         (tool_talk(calling("a" * 41)), "maximum length 40"),
         (tool_talk(calling("a", {})), "expected a string, but got an object"),

@@ -56,9 +56,9 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
         self._servers = dict(servers)
         self.connections = 0
 
-    def unplug(self, host: str) -> None:
-        """From now on ``host`` can't be connected to."""
-        del self._servers[host]
+    def unplug(self, host: str) -> Serve:
+        """From now on ``host`` can't be connected to. Returns what to plug in again."""
+        return self._servers.pop(host)
 
     def plug(self, host: str, serve: Serve) -> None:
         self._servers[host] = serve

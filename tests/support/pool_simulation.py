@@ -57,8 +57,15 @@ class ListLane(Lane):
         for target in targets:
             target.lanes.add(self)
 
-    def offer(self, ticket: ListedTicket, client: str, *, weight: float = 1.0,
-              traffic_class: TrafficClass = TrafficClass.INTERACTIVE, lift: bool = True) -> None:
+    def offer(
+        self,
+        ticket: ListedTicket,
+        client: str,
+        *,
+        weight: float = 1.0,
+        traffic_class: TrafficClass = TrafficClass.INTERACTIVE,
+        lift: bool = True,
+    ) -> None:
         key = FlowKey(client, traffic_class)
         flow = self.flows.get(key)
         if flow is None:
@@ -153,7 +160,8 @@ class Simulation:
         self.lane.offer(ticket, key.client, lift=False)
         grant.finish(
             Outcome(ending=Ending.REFUSED, retry_after=self.refusal_wait),
-            served=False, now=self.now,
+            served=False,
+            now=self.now,
         )
 
     def _done(self, ticket: ListedTicket, grant: Grant) -> None:

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 import httpx
+import pytest
 import trio
 from memory_network import MemoryNetwork
 from trio.testing import wait_all_tasks_blocked
@@ -60,6 +61,23 @@ class World:
             json={"model": model, "messages": [{"role": "user", "content": text}], **fields},
             headers={**({"authorization": f"Bearer {key}"} if key else {}), **(headers or {})},
         )
+
+    async def read_cut_stream(self, text: str) -> tuple[int, str]:
+        """Status and body of a streamed answer that must break off without its proper end."""
+        received = bytearray()
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with self.client.stream(
+                "POST",
+                f"{GATEWAY}/v1/chat/completions",
+                json={
+                    "model": "fast",
+                    "messages": [{"role": "user", "content": text}],
+                    "stream": True,
+                },
+            ) as answer:
+                async for piece in answer.aiter_raw():
+                    received += piece
+        return answer.status_code, received.decode()
 
     async def is_at_rest(self) -> bool:
         """Once everybody has done what they had to do: nothing waits, is under way or held."""

@@ -126,6 +126,7 @@ class MemoryNetwork(httpcore.AsyncNetworkBackend):
         self.blocked: set[str] = set()
         """Operations that never end: connect, start_tls, write, read, aclose."""
         self.connect_takes = 0.0
+        self.write_takes = 0.0
         self.refusal: Exception | None = None
         """What connecting raises."""
         self.write_breaks_after: float | None = None
@@ -196,6 +197,7 @@ class MemoryConnection(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         with _limit(timeout, httpcore.WriteTimeout):
             await self.network.operation("write")
+            await trio.sleep(self.network.write_takes)
             if self.write_breaks_after is not None:
                 await trio.sleep(self.write_breaks_after)
                 raise httpcore.WriteError

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import gzip
+import random
 import socket
 import ssl
 import sys
 import traceback
 import zlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 import httpcore
 import httpx
@@ -329,6 +330,31 @@ async def test_a_body_that_does_not_come_to_its_end_is_broken_for_good(
     assert statistics_of(stack) == OriginStatistics(idle=0, active=0, opened=1)
 
 
+async def test_a_damaged_answer_never_fails_in_another_way(nursery: trio.Nursery) -> None:
+    generator = random.Random(20)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    whole = head + chunk(b"some") + chunk(b"body") + LAST_CHUNK
+    kinds: set[str] = set()
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(generator.randint(1, 3)):
+            place = generator.randrange(len(damaged))
+            damaged[place : place + generator.randint(0, 2)] = generator.randbytes(
+                generator.randint(0, 2)
+            )
+        network = MemoryNetwork(nursery, answer_once_and_close(bytes(damaged)))
+        stack = stack_over(network)
+        try:
+            await post_and_read(stack)
+            kinds.add("whole")
+        except (NoAnswer, AnswerBroken) as failure:
+            kinds.add(type(failure).__name__)
+        assert statistics_of(stack).active == 0
+        assert statistics_of(stack).idle == network.open_connections
+        await stack.aclose()
+    assert kinds == {"whole", "NoAnswer", "AnswerBroken"}
+
+
 async def test_what_came_before_a_break_is_given_first(nursery: trio.Nursery) -> None:
     whole = CHUNKED_HEAD + chunk(b"good") + chunk(b"data") + b"zz\r\n"
     async with post(stack_over(MemoryNetwork(nursery, answer_once_and_close(whole)))) as answer:
@@ -338,12 +364,20 @@ async def test_what_came_before_a_break_is_given_first(nursery: trio.Nursery) ->
             await anext(chunks)
 
 
+def untrusted() -> ssl.SSLError:
+    """As OpenSSL makes it when a certificate does not verify."""
+    error = ssl.SSLCertVerificationError(1, "anything")
+    error.verify_message = "self-signed certificate"
+    return error
+
+
 @pytest.mark.parametrize(
     ("refusal", "reason"),
     [
         (OSError(errno.ECONNREFUSED, "…"), "Connection refused"),
         (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
         (ssl.SSLError(1, "anything"), "TLS failed"),
+        (untrusted(), "its certificate is not trusted: self-signed certificate"),
         (ExceptionGroup("tried", [OSError(errno.ENETUNREACH, "…")]), "Network is unreachable"),
         (UnicodeError("label too long"), ""),
         (httpcore.ConnectError("anything"), ""),
@@ -428,6 +462,20 @@ async def test_a_body_that_was_sent_is_not_held_while_its_answer_streams(
         assert await anext(answer.chunks()) == b"x"
         network.made[0].sends.clear()
         assert sys.getrefcount(body) == before
+
+
+class PiecesOneEmpty(httpx.AsyncByteStream):
+    """A body of another transport's."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in (b"one", b"", b"two"):
+            yield piece
+
+
+async def test_an_empty_piece_is_not_the_end_of_a_body() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, stream=PiecesOneEmpty()))
+    async with post(transport) as answer:
+        assert [piece async for piece in answer.chunks()] == [b"one", b"two"]
 
 
 async def test_any_httpx_transport_will_do() -> None:

@@ -131,6 +131,20 @@ async def test_an_upstream_that_does_not_take_the_request_ends_at_the_limit(
     assert statistics_of(stack) == NOTHING_LEFT
 
 
+async def test_a_large_request_has_one_limit_however_many_sends_it_takes(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    network = MemoryNetwork(nursery, answer_each)
+    network.write_takes = 20.0
+    began = trio.current_time()
+    with pytest.raises(NoAnswer) as caught:
+        async with post(stack_over(network), body=bytes(200_000)):
+            pass
+    assert caught.value.timed_out
+    assert len(network.made[0].sends) == 1
+    assert trio.current_time() - began == 30.0
+
+
 async def test_each_gap_in_the_body_has_the_whole_limit(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:

@@ -1,12 +1,11 @@
-"""Captured exchanges, and strict readers of what the encoders write."""
+"""Captured exchanges as the tests here want them, and strict readers of what the encoders write."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import Protocol
 
 import anthropic
-import h11
 import httpx2
 import pydantic
 import pytest
@@ -16,8 +15,6 @@ from forebay.protocol.canonical.requests import ChatRequest, Role, Text, Turn
 from forebay.protocol.dialects.anthropic import AnthropicMessagesCodec
 from forebay.protocol.dialects.base import ReplyContext
 from forebay.protocol.jsontext import JsonObject, dumps, loads_object
-
-_CAPTURES = Path(__file__).parents[2] / "captures"
 
 
 @pytest.fixture
@@ -38,43 +35,33 @@ def context() -> ReplyContext:
     )
 
 
+class _Captured(Protocol):
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def body(self) -> bytes: ...
+
+
 @pytest.fixture
-def answer() -> Callable[[str], tuple[int, bytes]]:
+def answer(captured: Callable[[str], _Captured]) -> Callable[[str], tuple[int, bytes]]:
     """Status and body of the captured answer of that name."""
 
     def read(name: str) -> tuple[int, bytes]:
-        raw = (_CAPTURES / f"{name}.resp").read_bytes()
-        connection = h11.Connection(h11.CLIENT)
-        connection.send(h11.Request(method="GET", target="/", headers=[("host", "x")]))
-        connection.send(h11.EndOfMessage())
-        connection.receive_data(raw)
-        connection.receive_data(b"")
-        head = connection.next_event()
-        assert isinstance(head, h11.Response)
-        return head.status_code, _body(connection)
+        found = captured(name)
+        return found.status, found.body
 
     return read
 
 
 @pytest.fixture
-def asked() -> Callable[[str], JsonObject]:
+def asked(captured_request: Callable[[str], bytes]) -> Callable[[str], JsonObject]:
     """The body of the captured request of that name."""
 
     def read(name: str) -> JsonObject:
-        connection = h11.Connection(h11.SERVER)
-        connection.receive_data((_CAPTURES / f"{name}.req").read_bytes())
-        assert isinstance(connection.next_event(), h11.Request)
-        return loads_object(_body(connection))
+        return loads_object(captured_request(name))
 
     return read
-
-
-def _body(connection: h11.Connection) -> bytes:
-    pieces = bytearray()
-    while isinstance(event := connection.next_event(), h11.Data):
-        pieces += event.data
-    assert isinstance(event, h11.EndOfMessage)
-    return bytes(pieces)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from forebay.protocol.canonical.requests import (
 )
 from forebay.protocol.dialects.anthropic import ANTHROPIC, AnthropicMessagesCodec
 from forebay.protocol.dialects.base import ReplyContext
-from forebay.protocol.jsontext import JsonObject, JsonValue
+from forebay.protocol.jsontext import JsonObject, JsonValue, loads_object
 
 CALL = ToolCall(id="toolu_1", name="f", arguments='{"a":1}')
 
@@ -180,6 +180,16 @@ def test_an_error_with_status_200_is_an_error_trap_76(
     with pytest.raises(ApiFailure, match="busy") as caught:
         codec.decode_response(body)
     assert caught.value.error.kind is kind
+
+
+@pytest.mark.parametrize("kind", ["tool_use", "new_kind"])
+def test_blocks_nested_beyond_writing_are_the_upstreams_fault(
+    codec: AnthropicMessagesCodec, kind: str
+) -> None:
+    nested = loads_object('{"a":' * 299 + "1" + "}" * 299)
+    with pytest.raises(ApiFailure, match="nested") as caught:
+        codec.decode_response(upstream(content=[{"type": kind, "input": nested}]))
+    assert caught.value.error.kind is ErrorKind.UPSTREAM_ERROR
 
 
 def test_an_answer_that_was_broken_off_is_an_error(codec: AnthropicMessagesCodec) -> None:

@@ -251,6 +251,19 @@ def test_missing_starts_stops_and_indexes_are_borne() -> None:
     assert [event for event in events if isinstance(event, PartStop)] == [PartStop(0), PartStop(1)]
 
 
+def test_a_block_that_begins_again_under_its_index_ends_the_one_before() -> None:
+    events = read(
+        start(),
+        block(0, "text"),
+        delta(0, "text_delta", text="Hi"),
+        block(0, "text"),
+        delta(0, "text_delta", text="there"),
+        END,
+    )
+    assert [event for event in events if isinstance(event, PartStop)] == [PartStop(0), PartStop(1)]
+    assert assemble(events).parts == (Text("Hi"), Text("there"))
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "status"),
     [

@@ -1,0 +1,122 @@
+"""A whole gateway over a sandbox on real loopback ports, in a thread of its own.
+
+For clients that know nothing of trio: the official SDKs. Whoever holds a :class:`LiveGateway` is
+an ordinary thread; the gateway and the sandbox share one trio loop in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from forebay.actors.config import parse_settings
+from forebay.endpoints.running import serve_gateway
+from forebay.endpoints.sandbox import Sandbox, SandboxOptions, SandboxStatistics, serve_sandbox
+
+UPSTREAMS = ("o", "a", "l")
+"""Providers by the dialect in which the sandbox is asked: OpenAI's, Anthropic's, Ollama's."""
+
+_DRAIN_MS = 12_000
+_END_SECONDS = 8.0
+"""Less than the drain would take if a session were left over."""
+
+
+@dataclass(frozen=True)
+class LiveGateway:
+    """A gateway that listens, and the sandbox that all its providers are at."""
+
+    url: str
+    """Without a trailing slash."""
+    sandbox: Sandbox
+    token: trio.lowlevel.TrioToken
+
+    def statistics(self) -> SandboxStatistics:
+        """What the sandbox has seen until now."""
+        return trio.from_thread.run_sync(self.sandbox.statistics, trio_token=self.token)
+
+
+@contextmanager
+def live_gateway(
+    config: Mapping[str, object] | None = None,
+    *,
+    sandbox: SandboxOptions | None = None,
+    provider: Mapping[str, object] | None = None,
+) -> Iterator[LiveGateway]:
+    """A gateway that serves as long as the block lasts.
+
+    Its providers are ``o``, ``a`` and ``l`` (:data:`UPSTREAMS`) and ``s``, which takes all
+    dialects as they come.
+
+    Args:
+        config: of the gateway, without providers and address.
+        sandbox: what the sandbox is set to.
+        provider: settings of every provider.
+
+    Raises:
+        TimeoutError: at the end; a session was left that nobody ended.
+    """
+    ready: Future[LiveGateway] = Future()
+    shutdown = trio.Event()
+    box = Sandbox(sandbox)
+    main = partial(_serve, dict(config or {}), dict(provider or {}), box, ready, shutdown)
+    with ThreadPoolExecutor(1, thread_name_prefix="gateway") as executor:
+        running = executor.submit(_run, main, ready)
+        live = ready.result()
+        try:
+            yield live
+        finally:
+            live.token.run_sync_soon(shutdown.set)
+            running.result(timeout=_END_SECONDS)
+
+
+def _run(main: partial[object], ready: Future[LiveGateway]) -> None:
+    try:
+        trio.run(main)
+    except BaseException as fault:
+        if ready.done():
+            raise
+        ready.set_exception(fault)
+
+
+async def _serve(
+    config: dict[str, object],
+    provider: dict[str, object],
+    sandbox: Sandbox,
+    ready: Future[LiveGateway],
+    shutdown: trio.Event,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        port = await nursery.start(serve_sandbox, sandbox)
+        root = f"http://127.0.0.1:{port}"
+        settings = parse_settings(
+            {
+                "wait": {"max_wait_ms": 30_000},
+                **config,
+                "server": {"drain_ms": _DRAIN_MS, **_section(config, "server"), "port": 0},
+                "providers": {
+                    "o": {"kind": "openai_compatible", "base_url": f"{root}/v1", **provider},
+                    "a": {"kind": "anthropic", "base_url": root, "api_key": "a-key", **provider},
+                    "l": {"kind": "ollama", "hosts": [root], **provider},
+                    "s": {"kind": "sandbox", "base_url": root, **provider},
+                },
+            }
+        )
+        async with trio.open_nursery() as serving:
+            addresses = await serving.start(
+                partial(serve_gateway, settings, shutdown=shutdown)
+            )
+            host, gateway_port = addresses[0]
+            token = trio.lowlevel.current_trio_token()
+            ready.set_result(LiveGateway(f"http://{host}:{gateway_port}", sandbox, token))
+        nursery.cancel_scope.cancel()
+
+
+def _section(config: Mapping[str, object], name: str) -> dict[str, object]:
+    section = config.get(name, {})
+    assert isinstance(section, dict)
+    return section
