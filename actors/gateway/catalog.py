@@ -131,14 +131,31 @@ class Catalog:
         return list(entries.values())
 
     def find(self, name: str, client: Client) -> CatalogEntry | None:
-        """The entry of a name, as a client may write it."""
-        resolution = self._known(name)
-        if resolution is None:
+        """The entry of a name, as ``client`` may write it; None where nothing has that name, or
+        its provider is known not to list it."""
+        found = self._named(name)
+        if found is None:
             return None
-        if client.models is not None and client.models.isdisjoint((name, resolution.name)):
+        if client.models is not None and client.models.isdisjoint((name, found.id)):
             return None
-        owner = "forebay" if resolution.is_configured else resolution.targets[0].provider.name
-        return CatalogEntry(name, owner)
+        return CatalogEntry(name, found.owned_by)
+
+    def _named(self, name: str) -> CatalogEntry | None:
+        spellings = _spellings(name)
+        for candidate in spellings:
+            if candidate in self.models:
+                return CatalogEntry(candidate, "forebay")
+        provider_name, _, model_id = name.partition("/")
+        provider = self._providers.get(provider_name)
+        if provider is not None and model_id:
+            listed = provider.listing.models
+            if not listed or any(spelling in listed for spelling in _spellings(model_id)):
+                return CatalogEntry(name, provider_name)
+        for provider in self._providers.values():
+            for candidate in spellings:
+                if candidate in provider.listing.models:
+                    return CatalogEntry(f"{provider.name}/{candidate}", provider.name)
+        return None
 
 
 def _spellings(name: str) -> tuple[str, ...]:

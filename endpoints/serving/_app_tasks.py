@@ -97,12 +97,6 @@ class Inbox:
             more_body = message["more_body"]
         return {"type": "http.request", "body": b"".join(pieces), "more_body": more_body}
 
-    def discard(self) -> None:
-        """Forgets what was not received: the app has ended."""
-        self._messages.clear()
-        self._held_bytes = 0
-        self._room.open()
-
 
 def _weight(message: ASGIReceiveEvent) -> int:
     # The overhead keeps a body of one-byte chunks from taking fifty times its size in objects.
@@ -165,7 +159,6 @@ class AppTasks:
             except* Exception as group:
                 # A fault of the app, not of the client: worth its traceback.
                 logger.error("the app failed on %s", _name(scope), exc_info=group)
-            inbox.discard()
             await finish()
         finally:
             self.running -= 1

@@ -120,7 +120,7 @@ class Connection:
     async def _take_leave(
         self, ending: _Ending, protocol: GuardedProtocol, tasks: AppTasks
     ) -> None:
-        if ending in (_Ending.PEER_CLOSED, _Ending.LOST):
+        if ending in (_Ending.PEER_CLOSED, _Ending.LOST, _Ending.FAULT):
             tasks.client_gone.set()
         await protocol.end()
         if ending is _Ending.LAST_ANSWER:

@@ -64,7 +64,7 @@ async def hold(
         head_at = trio.current_time() - began
         try:
             async for piece in answer.aiter_raw():
-                pieces.append((trio.current_time() - began, piece))
+                pieces.append((trio.current_time() - began, piece))  # noqa: PERF401  # a break keeps what came
         except httpx.RemoteProtocolError:
             broke_off = True
     return Held(answer.status_code, answer.headers, head_at, pieces, broke_off)

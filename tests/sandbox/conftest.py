@@ -2,70 +2,20 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from types import TracebackType
 
 import httpcore
 import httpx
 import pytest
 import trio
-from trio.testing import memory_stream_pair
+from memory_network import MemoryNetwork
 
 from forebay.endpoints.sandbox import Sandbox, serve_connection, serve_sandbox
 
 Connect = Callable[[Sandbox], httpx.AsyncClient]
 Listen = Callable[[Sandbox], Awaitable[int]]
-
-
-class MemoryStream(httpcore.AsyncNetworkStream):
-    """The client's end of a connection that never leaves the process."""
-
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return bytes(await self._stream.receive_some(max_bytes))
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._stream.send_all(buffer)
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    async def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        raise NotImplementedError
-
-    def get_extra_info(self, info: str) -> object:
-        return False if info == "is_readable" else None
-
-
-class MemoryNetwork(httpcore.AsyncNetworkBackend):
-    """Connects to one sandbox, whatever the address."""
-
-    def __init__(self, sandbox: Sandbox, nursery: trio.Nursery) -> None:
-        self._sandbox = sandbox
-        self._nursery = nursery
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        client_end, server_end = memory_stream_pair()
-        self._nursery.start_soon(serve_connection, server_end, self._sandbox)
-        return MemoryStream(client_end)
-
-    async def sleep(self, seconds: float) -> None:
-        await trio.sleep(seconds)
 
 
 class _Body(httpx.AsyncByteStream):
@@ -85,7 +35,10 @@ class MemoryTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, sandbox: Sandbox, nursery: trio.Nursery) -> None:
         self._pool = httpcore.AsyncConnectionPool(
-            network_backend=MemoryNetwork(sandbox, nursery), max_connections=10_000
+            network_backend=MemoryNetwork(
+                nursery, {"sandbox.test": partial(serve_connection, sandbox=sandbox)}
+            ),
+            max_connections=10_000,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -241,43 +241,41 @@ async def test_disconnect_while_streaming_frees_the_slot_at_once(
     assert counted.models["sandbox-chat"].cancelled == 1
 
 
-async def test_a_client_that_left_before_its_call_began_is_noticed(
-    nursery: trio.Nursery, autojump_clock: trio.abc.Clock
-) -> None:
-    sandbox = Sandbox(SandboxOptions(latency_ms=60_000))
-    client_end, server_end = memory_stream_pair()
-    await client_end.send_all(raw())
-    await client_end.aclose()
-    nursery.start_soon(serve_connection, server_end, sandbox)
-    await wait_all_tasks_blocked()
-    assert (sandbox.statistics().cancelled, sandbox.statistics().in_flight) == (1, 0)
+class OneRequest(trio.abc.Stream):
+    """Brings one request in a single read, and can't be written to."""
 
+    def __init__(self, *, leaves: bool) -> None:
+        self._leaves = leaves
+        self._received = False
 
-async def test_an_answer_that_could_not_be_delivered_counts_as_cancelled() -> None:
-    class Broken(trio.abc.Stream):
-        """Brings one request, and can't be written to."""
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        raise trio.BrokenResourceError
 
-        received = False
+    async def wait_send_all_might_not_block(self) -> None:
+        raise trio.BrokenResourceError
 
-        async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-            raise trio.BrokenResourceError
-
-        async def wait_send_all_might_not_block(self) -> None:
-            raise trio.BrokenResourceError
-
-        async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-            if self.received:
-                await trio.sleep_forever()
-            self.received = True
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        if not self._received:
+            self._received = True
             return raw()
+        if not self._leaves:
+            await trio.sleep_forever()
+        return b""
 
-        async def aclose(self) -> None:
-            await trio.lowlevel.checkpoint()
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
 
-    sandbox = Sandbox()
-    await serve_connection(Broken(), sandbox)
+
+@pytest.mark.parametrize(("latency_ms", "leaves"), [(60_000, True), (0, False)])
+async def test_a_client_that_is_gone_before_its_answer_counts_as_cancelled(
+    autojump_clock: trio.abc.Clock, latency_ms: int, leaves: bool
+) -> None:
+    sandbox = Sandbox(SandboxOptions(latency_ms=latency_ms))
+    begun = trio.current_time()
+    await serve_connection(OneRequest(leaves=leaves), sandbox)
     counted = sandbox.statistics()
     assert (counted.completed, counted.cancelled, counted.in_flight) == (0, 1, 0)
+    assert trio.current_time() == begun
 
 
 async def test_disconnect_is_noticed_behind_bytes_of_the_next_request(

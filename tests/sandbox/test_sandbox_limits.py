@@ -67,13 +67,20 @@ def test_a_bucket_says_exactly_how_long_to_wait() -> None:
     assert bucket.wait_for(1, 0.2) == 0
 
 
-async def test_headers_tell_of_the_tighter_requests_limit(connect: Connect) -> None:
+@pytest.mark.parametrize(
+    ("per_minute", "per_second", "remaining", "limit"), [(600, 4, "3", "240"), (4, 600, "3", "4")]
+)
+async def test_headers_tell_of_the_tighter_requests_limit(
+    connect: Connect, per_minute: int, per_second: int, remaining: str, limit: str
+) -> None:
     options = SandboxOptions(
-        requests_per_minute=600, requests_per_second=4, limit_headers=LimitHeaders.OPENAI
+        requests_per_minute=per_minute,
+        requests_per_second=per_second,
+        limit_headers=LimitHeaders.OPENAI,
     )
     first = (await ask(connect(Sandbox(options)))).headers
-    assert first["x-ratelimit-remaining-requests"] == "3"
-    assert first["x-ratelimit-limit-requests"] == "240"
+    assert first["x-ratelimit-remaining-requests"] == remaining
+    assert first["x-ratelimit-limit-requests"] == limit
 
 
 async def test_requests_are_admitted_at_the_rate_and_not_one_more(

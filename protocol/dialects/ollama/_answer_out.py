@@ -35,6 +35,11 @@ from forebay.protocol.jsontext import JsonObject, JsonValue, dumps
 _CUT_SHORT = frozenset({FinishReason.LENGTH, FinishReason.CONTEXT_FULL})
 _CHARACTERS_PER_TOKEN = 4
 """Roughly, for the count of an answer that the provider did not count."""
+_LINE_BREAKS = tuple(
+    (character.encode(), f"\\u{ord(character):04x}".encode()) for character in "\x85\u2028\u2029"
+)
+"""What JSON lets stand in a string and readers of lines (Ollama's Python client) take for the end
+of a line; Go escapes the last two."""
 
 
 class _AnswerWriter:
@@ -188,4 +193,8 @@ class OllamaStreamEncoder(StreamEncoder):
 
 
 def _framed(line: JsonObject) -> bytes:
-    return dumps(line) + b"\n"
+    data = dumps(line)
+    for character, escaped in _LINE_BREAKS:
+        if character in data:
+            data = data.replace(character, escaped)
+    return data + b"\n"
