@@ -15,18 +15,18 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 from quart import Response
 from quart_trio import QuartTrio
-from quart_trio.asgi import TrioASGIHTTPConnection
+from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 from werkzeug.exceptions import HTTPException
 
 from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.gateway.jobs import ANONYMOUS, Client
 from forebay.endpoints.bodies import BodyReader, Receive
 from forebay.endpoints.door import Door
-from forebay.endpoints.errors import error_answer, internal_error
+from forebay.endpoints.errors import MethodNotAllowed, error_answer, internal_error
 from forebay.endpoints.heads import RequestHead
 from forebay.endpoints.model_pages import pages as model_pages
 from forebay.endpoints.operations import pages as operation_pages
-from forebay.endpoints.replies import Reply
+from forebay.endpoints.replies import Reply, raw_headers
 from forebay.endpoints.routes import CHAT_PATHS, dialect_of
 from forebay.endpoints.serving import ClientDisconnected
 from forebay.endpoints.session import ChatSession, shutting_down, watch_client
@@ -60,8 +60,8 @@ class _Connection(TrioASGIHTTPConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         head = RequestHead.of_scope(self.scope)
-        request_id = "req_" + secrets.token_hex(12)
-        reply = Reply(send, {"x-request-id": request_id, "request-id": request_id})
+        request_id = _new_request_id()
+        reply = Reply(send, _id_headers(request_id))
         try:
             await self._serve(head, request_id, reply, receive, send)
         except* ClientDisconnected:
@@ -83,11 +83,12 @@ class _Connection(TrioASGIHTTPConnection):
             client = self._admit(head)
             api = CHAT_PATHS.get(head.path)
             if api is None:
+                self.scope["path"] = head.path
                 cast("dict[str, object]", self.scope)[VISIT] = Visit(head, client, request_id)
                 await super().__call__(receive, send)
                 return
             if head.method != "POST":
-                raise _method_not_allowed(head, "POST")
+                raise MethodNotAllowed(head.method, head.path, ["POST"])
             session = ChatSession(
                 self._forebay.services.gateway,
                 self._forebay.services.bodies,
@@ -115,10 +116,43 @@ class _Connection(TrioASGIHTTPConnection):
             self._forebay.session_ended(session)
 
 
+class _RefusedWebSocket(TrioASGIWebsocketConnection):
+    """No API is served over WebSocket. That is said in plain HTTP before the upgrade, so that
+    clients fall back to HTTP, and to nobody who would not be let in."""
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        assert isinstance(self.app, ForebayApp)
+        head = RequestHead.of_scope(self.scope)
+        request_id = _new_request_id()
+        try:
+            self.app.services.door.admit(head)
+            failure = _no_such_path(head)
+        except ApiFailure as refusal:
+            failure = refusal
+        spoken = error_answer(failure, dialect_of(head), request_id)
+        fields = {
+            **_id_headers(request_id),
+            "content-type": spoken.content_type,
+            "content-length": str(len(spoken.body)),
+            **spoken.headers,
+        }
+        await send(
+            {
+                "type": "websocket.http.response.start",
+                "status": spoken.status,
+                "headers": raw_headers(fields),
+            }
+        )
+        await send(
+            {"type": "websocket.http.response.body", "body": spoken.body, "more_body": False}
+        )
+
+
 class ForebayApp(QuartTrio):
     """The gateway's API over HTTP."""
 
     asgi_http_class: type[TrioASGIHTTPConnection] = _Connection
+    asgi_websocket_class: type[TrioASGIWebsocketConnection] = _RefusedWebSocket
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(__name__, static_folder=None)
@@ -136,6 +170,9 @@ class ForebayApp(QuartTrio):
         self._no_sessions = trio.Event()
         self.config["MAX_CONTENT_LENGTH"] = _LARGEST_PAGE_REQUEST
         self.config["RESPONSE_TIMEOUT"] = None
+        # Quart's own answers to these would be in no dialect.
+        self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+        self.url_map.merge_slashes = False
         self.url_map.strict_slashes = False
         self.register_blueprint(model_pages(gateway))
         self.register_blueprint(operation_pages(gateway))
@@ -170,15 +207,6 @@ async def _reply_error(
     await reply.whole(spoken.status, spoken.body, spoken.content_type, spoken.headers)
 
 
-def _method_not_allowed(head: RequestHead, allowed: str) -> ApiFailure:
-    return ApiFailure(
-        ApiError(
-            kind=ErrorKind.METHOD_NOT_ALLOWED,
-            message=f"{head.path} does not take {head.method}; use {allowed}",
-        )
-    )
-
-
 async def _speak(failure: ApiFailure) -> Response:
     here = visit()
     spoken = error_answer(failure, dialect_of(here.head), here.request_id)
@@ -190,10 +218,10 @@ async def _speak_http(fault: HTTPException) -> Response:
     head = visit().head
     match fault.code:
         case 405:
-            allowed = " or ".join(sorted(getattr(fault, "valid_methods", None) or ["another"]))
-            return await _speak(_method_not_allowed(head, allowed))
+            allowed = getattr(fault, "valid_methods", None) or ()
+            return await _speak(MethodNotAllowed(head.method, head.path, allowed))
         case 404:
-            kind, message = ErrorKind.PATH_NOT_FOUND, _no_such_path(head)
+            return await _speak(_no_such_path(head))
         case 413:
             kind, message = ErrorKind.TOO_LARGE, "the request is too large"
         case 408:
@@ -205,14 +233,27 @@ async def _speak_http(fault: HTTPException) -> Response:
     return await _speak(ApiFailure(ApiError(kind=kind, message=message)))
 
 
-def _no_such_path(head: RequestHead) -> str:
+def _no_such_path(head: RequestHead) -> ApiFailure:
     message = f"no such path: {head.method} {head.path}"
     for doubled, right in (("/v1/v1/", "/v1"), ("/api/v1/", "/v1"), ("/v1/api/", "")):
         if head.path.startswith(doubled):
-            return f"{message}; set the client's base URL to end in '{right or ':PORT'}'"
-    if f"/v1{head.path}" in CHAT_PATHS or head.path == "/models":
-        return f"{message}; set the client's base URL to end in '/v1'"
-    return message
+            message += f"; set the client's base URL to end in '{right or ':PORT'}'"
+            break
+    else:
+        if f"/v1{head.path}" in CHAT_PATHS or head.path == "/models":
+            message += "; set the client's base URL to end in '/v1'"
+        elif (head.header("upgrade") or "").lower() == "websocket":
+            message += " over WebSocket; use plain HTTP"
+    return ApiFailure(ApiError(kind=ErrorKind.PATH_NOT_FOUND, message=message))
+
+
+def _new_request_id() -> str:
+    return "req_" + secrets.token_hex(12)
+
+
+def _id_headers(request_id: str) -> dict[str, str]:
+    """By the names under which OpenAI's and Anthropic's clients look for it."""
+    return {"x-request-id": request_id, "request-id": request_id}
 
 
 async def _speak_fault(fault: Exception) -> Response:

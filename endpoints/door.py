@@ -68,10 +68,10 @@ def _refuse_foreign_pages(head: RequestHead) -> None:
     """A web page can make its visitor's browser call a server on the visitor's own machine, and
     by rebinding its DNS name even read the answer. Such calls carry the page's name."""
     host = head.header("host")
-    if host is None or not _is_this_machine(host):
+    if host is None or not _is_this_machine(f"//{host}"):
         raise _foreign("host", host)
     origin = head.header("origin")
-    if origin is not None and not _is_this_machine(urlsplit(origin).netloc):
+    if origin is not None and not _is_this_machine(origin):
         raise _foreign("origin", origin)
     if head.header("sec-fetch-site") == "cross-site" and origin is None:
         raise _foreign("sec-fetch-site", "cross-site")
@@ -90,13 +90,15 @@ def _foreign(header: str, value: str | None) -> ApiFailure:
     )
 
 
-def _is_this_machine(netloc: str) -> bool:
-    name = urlsplit(f"//{netloc}").hostname if netloc else None
-    if name is None:
-        return False
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
+def _is_this_machine(url: str) -> bool:
     try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
+        name = urlsplit(url).hostname
+        if name is None:
+            return False
+        return (
+            name == "localhost"
+            or name.endswith(".localhost")
+            or ipaddress.ip_address(name).is_loopback
+        )
+    except ValueError:  # no URL, or a name like any other
         return False

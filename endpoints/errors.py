@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from forebay.actors.gateway.failures import JobFailure, JobHistory
@@ -22,6 +23,19 @@ _TRIED_HERE = frozenset(
 """What waiting and retrying can do was done here: a client's own retries would only multiply."""
 
 
+class MethodNotAllowed(ApiFailure):
+    """The path has other methods; the answer names them (RFC 9110, section 15.5.6)."""
+
+    def __init__(self, method: str, path: str, allowed: Iterable[str]) -> None:
+        self.allowed = sorted(allowed)
+        super().__init__(
+            ApiError(
+                kind=ErrorKind.METHOD_NOT_ALLOWED,
+                message=f"{path} does not take {method}; use {' or '.join(self.allowed)}",
+            )
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
     status: int
@@ -38,6 +52,8 @@ def error_answer(failure: ApiFailure, dialect: Dialect, request_id: str) -> Erro
         headers["x-should-retry"] = "false"
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, round(error.retry_after)))
+    if isinstance(failure, MethodNotAllowed):
+        headers["allow"] = ", ".join(failure.allowed)
     if isinstance(failure, JobFailure):
         headers.update(history_headers(failure.history))
         relayed = failure.relayed

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
-from hypercorn.typing import HTTPScope
+from hypercorn.typing import HTTPScope, WebsocketScope
 
 from forebay.actors.config import Hold
 from forebay.protocol.canonical.errors import bad_request
 
 _LONGEST_WAIT_MS = 7 * 24 * 3600 * 1000
+_LISTS = frozenset({"anthropic-beta"})
+"""Headers that may come in several lines, which then count as one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """Method, path and headers; names in lower case, the first of several values."""
+    """Method, path and headers; names in lower case, the first of several values. A WebSocket's
+    handshake counts as what it is, a GET."""
 
     method: str
     path: str
@@ -23,13 +26,18 @@ class RequestHead:
     headers: dict[str, str] = field(repr=False)
 
     @classmethod
-    def of_scope(cls, scope: HTTPScope) -> RequestHead:
-        """From an ASGI HTTP scope."""
+    def of_scope(cls, scope: HTTPScope | WebsocketScope) -> RequestHead:
+        """From an ASGI scope."""
         headers: dict[str, str] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            if name in _LISTS and name in headers:
+                headers[name] += f", {value}"
+            else:
+                headers.setdefault(name, value)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-        return cls(scope["method"], scope["path"], query, headers)
+        method = scope["method"] if scope["type"] == "http" else "GET"
+        return cls(method, _path(scope["path"]), query, headers)
 
     def header(self, name: str) -> str | None:
         return self.headers.get(name)
@@ -77,3 +85,13 @@ class RequestHead:
                 f"header x-forebay-hold must be one of {ways}, not '{text[:40]}'",
                 param="x-forebay-hold",
             ) from None
+
+
+def _path(target: str) -> str:
+    """The path of a request's target, which may be a whole URL (RFC 9112, section 3.2.2)."""
+    if "://" not in target or target.startswith("/"):
+        return target
+    try:
+        return urlsplit(target).path or "/"
+    except ValueError:
+        return target

@@ -17,6 +17,18 @@ from forebay.protocol.jsontext import JsonObject, dumps
 Send = Callable[[ASGISendEvent], Awaitable[None]]
 
 _JSON = "application/json"
+_LONGEST_VALUE = 1024
+
+
+def raw_headers(fields: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Header fields as they are sent. Values may repeat a client's own words (a model's name, a
+    field's), so what a header can't hold is shown as ``?``, and what is very long is cut."""
+    return [(name.encode("ascii"), _field_value(value)) for name, value in fields.items()]
+
+
+def _field_value(value: str) -> bytes:
+    shown = "".join(char if " " <= char <= "~" else "?" for char in value[:_LONGEST_VALUE])
+    return shown.strip().encode("ascii")
 
 
 class Reply:
@@ -96,10 +108,7 @@ class Reply:
             {
                 "type": "http.response.start",
                 "status": status,
-                "headers": [
-                    (name.encode("latin-1"), value.encode("latin-1", "replace"))
-                    for name, value in fields.items()
-                ],
+                "headers": raw_headers(fields),
             }
         )
 

@@ -180,8 +180,9 @@ class ChatSession:
     ) -> float | None:
         """Seconds after which a waiting answer commits; None: never."""
         settings = self._gateway.settings
-        model = settings.models.get(resolution.name)
-        hold = requested or (model.hold if model is not None else None) or settings.wait.hold
+        hold = settings.hold_for(
+            model=resolution.name, client=self._client.name, requested=requested
+        )
         if hold is Hold.SILENT or (hold is Hold.AUTO and not streams):
             return None
         wait = settings.wait

@@ -82,6 +82,7 @@ clients:
     #weight: 2                     # twice the tokens of a client with 1, when they compete
     #class: interactive            # or batch: takes what interactive leaves, and its own share
     #max_wait_ms: 300000           # comes before the model's; a request can only lower it
+    #hold: silent                  # instead of the model's
     #models: [fast]                # the only ones that this client may ask for
 """
 """Loads as it is, and still loads with every ``#setting`` line switched on (given the keys)."""

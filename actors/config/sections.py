@@ -266,5 +266,7 @@ class ClientSettings(StrictSettings):
     max_wait_ms: Milliseconds | None = None
     """The client's ceiling: comes before the model's and the server's, and a request can only
     lower it."""
+    hold: Hold | None = None
+    """None: as the model or ``wait.hold`` says."""
     models: tuple[ModelName, ...] | None = None
     """The only models that this client may ask for. None: all."""

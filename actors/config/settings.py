@@ -12,6 +12,7 @@ from forebay.actors.config.problems import Fault, Location, broken, did_you_mean
 from forebay.actors.config.sections import (
     ClientSettings,
     Defaults,
+    Hold,
     ModelSettings,
     ProviderSettings,
     ServerSettings,
@@ -70,6 +71,23 @@ class Settings(StrictSettings):
             own = self.clients[client].max_wait_ms
             ceiling = ceiling if own is None else own
         return ceiling if requested_ms is None else min(requested_ms, ceiling)
+
+    def hold_for(
+        self, *, model: str | None = None, client: str | None = None, requested: Hold | None = None
+    ) -> Hold:
+        """How an answer is held: as the request asks, else the client's setting, else the
+        model's, else the server's."""
+        if requested is not None:
+            return requested
+        if client is not None and client in self.clients:
+            own = self.clients[client].hold
+            if own is not None:
+                return own
+        if model is not None and model in self.models:
+            own = self.models[model].hold
+            if own is not None:
+                return own
+        return self.wait.hold
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

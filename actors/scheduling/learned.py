@@ -34,6 +34,7 @@ _GROWTH_SECONDS = 20.0
 _SEARCH_HOLD_SECONDS = 1.0
 _SEARCH_GROWTH = 1.25
 """The pace's growth per second while the rate is not known."""
+_LONGEST_SEARCH_SECONDS = 60.0
 _NEARLY = 1.25
 """A pace that was refused at no more than this above the measured average tells that no part of
 the quota was left unused in between, so that the average is the rate."""
@@ -233,7 +234,8 @@ class LearnedLimit(Gate):
         calm = now - self._refused_at
         if self._rate_is_known:
             return float((max(0.0, calm - _STEADY_SECONDS) / _GROWTH_SECONDS) ** 3)
-        return float(_SEARCH_GROWTH ** max(0.0, calm - _SEARCH_HOLD_SECONDS) - 1)
+        searched = min(max(0.0, calm - _SEARCH_HOLD_SECONDS), _LONGEST_SEARCH_SECONDS)
+        return float(_SEARCH_GROWTH**searched - 1)
 
     def _set_pace(self, now: float) -> None:
         assert self._pace is not None
