@@ -31,6 +31,7 @@ from forebay.endpoints.sandbox import (
 from forebay.endpoints.startup import (
     DEFAULT_FILE,
     Startup,
+    allow_open_files,
     find_settings,
     finds_local_ollama,
     with_sandbox,
@@ -40,6 +41,7 @@ ResultT = TypeVar("ResultT")
 
 _VERSION = importlib.metadata.version("forebay")
 _SANDBOX_PORT = 4291
+_OTHER_FILES = 512
 
 _config_option = click.option(
     "--config",
@@ -78,6 +80,7 @@ def serve(path: Path | None, host: str | None, port: int | None, verbose: bool) 
 async def _serve(path: Path | None, host: str | None, port: int | None) -> None:
     startup = find_settings(path, os.environ, local_ollama=await finds_local_ollama())
     settings = with_address(startup.settings, host=host, port=port)
+    allow_open_files(2 * settings.server.max_sessions + _OTHER_FILES)
     async with trio.open_nursery() as nursery:
         if startup.needs_sandbox:
             sandbox_port = await nursery.start(serve_sandbox, Sandbox(SandboxOptions()))

@@ -18,6 +18,7 @@ from hypercorn.typing import HTTPScope
 
 from forebay.actors.config import Hold
 from forebay.actors.gateway.answers import StreamedAnswer, WholeAnswer
+from forebay.actors.gateway.calls import nested_too_deeply
 from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.gateway import Answer, Gateway
 from forebay.actors.gateway.jobs import Client, Job, measure
@@ -78,9 +79,8 @@ class ChatSession:
                     await self._serve(receive)
             except ApiFailure as failure:
                 await self._fail(failure)
-            except InvalidJson as fault:
-                # JSON that can be read may be nested too deeply to be written again.
-                await self._fail(bad_request(f"the request can't be passed on: {fault}"))
+            except (InvalidJson, RecursionError):
+                await self._fail(nested_too_deeply())
             except ClientGone:
                 return
             if self._cut is not None:
@@ -161,6 +161,8 @@ class ChatSession:
                             await self._send_stream(answer, answer.content)
             except ApiFailure as failure:
                 await self._fail(failure)
+            except (InvalidJson, RecursionError):
+                await self._fail(nested_too_deeply())
             nursery.cancel_scope.cancel()
 
     def _context(self, request: ChatRequest) -> ReplyContext:
@@ -222,8 +224,11 @@ class ChatSession:
         if content.request.passes_through:
             await self._reply.whole(200, content.body, content.content_type, headers)
         else:
-            encoded = self._codec.encode_response(content.response, context)
-            await self._reply.whole(200, dumps(encoded), _JSON, headers)
+            try:
+                body = dumps(self._codec.encode_response(content.response, context))
+            except (InvalidJson, RecursionError):
+                raise _answer_too_deep() from None
+            await self._reply.whole(200, body, _JSON, headers)
 
     async def _send_stream(self, answer: Answer, content: StreamedAnswer) -> None:
         assert self._encoder is not None
@@ -251,7 +256,11 @@ class ChatSession:
                     )
                 )
             else:
-                await self._reply.write(b"".join(map(self._encoder.encode, piece.events)))
+                try:
+                    frames = b"".join(map(self._encoder.encode, piece.events))
+                except (InvalidJson, RecursionError):
+                    raise _answer_too_deep() from None
+                await self._reply.write(frames)
         if content.failed:
             # Broken off: the transfer must not end as if all had been said.
             return
@@ -268,6 +277,15 @@ class ChatSession:
             await self._reply.whole(spoken.status, spoken.body, spoken.content_type, spoken.headers)
         elif self._encoder is not None and self._at_frame_end:
             await self._reply.write(self._encoder.encode(StreamError(failure.error)))
+
+
+def _answer_too_deep() -> ApiFailure:
+    return ApiFailure(
+        ApiError(
+            kind=ErrorKind.UPSTREAM_ERROR,
+            message="the upstream's answer is nested too deeply to be passed on",
+        )
+    )
 
 
 def _is_sse(content_type: str) -> bool:

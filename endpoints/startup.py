@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,6 +58,24 @@ async def finds_local_ollama() -> bool:
         await stream.aclose()
         return True
     return False
+
+
+def allow_open_files(wanted: int) -> None:
+    """Raise this process's soft limit of open files to ``wanted``, as far as the system lets it.
+
+    Each session needs two: its client's connection and its upstream's. The usual soft limit of
+    1024 is meant for programs that use ``select``.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def with_sandbox(settings: Settings, port: int) -> Settings:
