@@ -32,7 +32,6 @@ from forebay.endpoints.serving import ClientDisconnected
 from forebay.endpoints.session import ChatSession, shutting_down, watch_client
 from forebay.endpoints.visits import VISIT, Visit, visit
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
-from forebay.protocol.dialects.registry import CODECS
 
 _log = logging.getLogger("forebay.app")
 
@@ -81,8 +80,8 @@ class _Connection(TrioASGIHTTPConnection):
     ) -> None:
         try:
             client = self._admit(head)
-            api = CHAT_PATHS.get(head.path)
-            if api is None:
+            codec = CHAT_PATHS.get(head.path)
+            if codec is None:
                 self.scope["path"] = head.path
                 cast("dict[str, object]", self.scope)[VISIT] = Visit(head, client, request_id)
                 await super().__call__(receive, send)
@@ -92,7 +91,7 @@ class _Connection(TrioASGIHTTPConnection):
             session = ChatSession(
                 self._forebay.services.gateway,
                 self._forebay.services.bodies,
-                CODECS[api],
+                codec,
                 head,
                 client or ANONYMOUS,
                 reply,

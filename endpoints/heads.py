@@ -93,5 +93,5 @@ def _path(target: str) -> str:
         return target
     try:
         return urlsplit(target).path or "/"
-    except ValueError:
-        return target
+    except ValueError:  # no URL: a path that leads nowhere
+        return f"/{target}"

@@ -18,7 +18,7 @@ from hypercorn.typing import HTTPScope
 
 from forebay.actors.config import Hold
 from forebay.actors.gateway.answers import StreamedAnswer, WholeAnswer
-from forebay.actors.gateway.calls import nested_too_deeply
+from forebay.actors.gateway.calls import unspeakable
 from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.gateway import Answer, Gateway
 from forebay.actors.gateway.jobs import Client, Job, measure
@@ -32,7 +32,6 @@ from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, b
 from forebay.protocol.canonical.events import StreamError
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.base import ChatCodec, ReplyContext, StreamEncoder
-from forebay.protocol.dialects.ollama import OllamaCodec, load_reply
 from forebay.protocol.jsontext import InvalidJson, dumps, loads_object
 
 _log = logging.getLogger("forebay.session")
@@ -79,8 +78,8 @@ class ChatSession:
                     await self._serve(receive)
             except ApiFailure as failure:
                 await self._fail(failure)
-            except (InvalidJson, RecursionError):
-                await self._fail(nested_too_deeply())
+            except (InvalidJson, RecursionError) as fault:
+                await self._fail(unspeakable(fault))
             except ClientGone:
                 return
             if self._cut is not None:
@@ -99,22 +98,14 @@ class ChatSession:
             self._head, receive, deadline=self._deadline(None, requested)
         ) as body:
             request = self._decode(body)
-            if isinstance(self._codec, OllamaCodec):
-                action = load_reply(request)
-                if action is not None:
-                    await self._gateway.catalog.resolve(
-                        request.model, self._codec.dialect, self._client
-                    )
-                    await self._reply.json(
-                        200,
-                        self._codec.encode_load_reply(action, self._context(request)),
-                        {},
-                    )
-                    return
             self._place.note = f"waiting for {request.model}"
             resolution = await self._gateway.catalog.resolve(
                 request.model, self._codec.dialect, self._client
             )
+            whole = self._codec.reply_without_model(request, self._context(request))
+            if whole is not None:
+                await self._reply.json(200, whole, {})
+                return
             job = Job(
                 codec=self._codec,
                 request=request,
@@ -161,8 +152,8 @@ class ChatSession:
                             await self._send_stream(answer, answer.content)
             except ApiFailure as failure:
                 await self._fail(failure)
-            except (InvalidJson, RecursionError):
-                await self._fail(nested_too_deeply())
+            except (InvalidJson, RecursionError) as fault:
+                await self._fail(unspeakable(fault))
             nursery.cancel_scope.cancel()
 
     def _context(self, request: ChatRequest) -> ReplyContext:

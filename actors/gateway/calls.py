@@ -27,7 +27,7 @@ from forebay.actors.upstream import (
     open_call,
 )
 from forebay.protocol.canonical.assembly import events_of
-from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request
 from forebay.protocol.canonical.events import Finish, StreamError, StreamEvent, is_content
 from forebay.protocol.dialects.base import ChatCodec
 from forebay.protocol.dialects.registry import CODECS, SPEECH
@@ -103,7 +103,10 @@ async def open_answer(
         CallFailed: the call failed before any content.
         ApiFailure: as :func:`prepare`; nothing was sent.
     """
-    request = prepare(job, target)
+    try:
+        request = prepare(job, target)
+    except (InvalidJson, RecursionError) as fault:
+        raise unspeakable(fault) from None
     try:
         answer = await stack.enter_async_context(
             open_call(
@@ -122,6 +125,12 @@ async def open_answer(
         return await _read_whole(job, request, answer)
     except UpstreamFailure as failure:
         raise CallFailed(_network_failure(failure)) from None
+
+
+def unspeakable(fault: InvalidJson | RecursionError) -> ApiFailure:
+    """JSON that can be read may be nested too deeply to be understood, or to be written again."""
+    reason = str(fault) if isinstance(fault, InvalidJson) else "it is nested too deeply"
+    return bad_request(f"the request can't be passed on: {reason}")
 
 
 def _is_whole_json(request: UpstreamRequest, answer: UpstreamAnswer) -> bool:
@@ -153,7 +162,16 @@ async def _refused(request: UpstreamRequest, target: Target, answer: UpstreamAns
         content_type=headers.get("content-type", "application/json"),
         body=body,
     )
-    return CallFailed(failure, relayed)
+    return CallFailed(failure, relayed if _is_object(body) else None)
+
+
+def _is_object(body: bytes) -> bool:
+    """An error in the dialect; not a proxy's page, or nothing."""
+    try:
+        loads_object(body)
+    except InvalidJson:
+        return False
+    return True
 
 
 async def _begin_stream(request: UpstreamRequest, answer: UpstreamAnswer) -> StreamedAnswer:
@@ -184,6 +202,8 @@ async def _read_whole(
         response = request.codec.decode_response(loads_object(body))
     except InvalidJson as fault:
         raise CallFailed(_server_failed(f"the upstream's answer is not JSON: {fault}")) from None
+    except RecursionError:
+        raise CallFailed(_server_failed("the upstream's answer is nested too deeply")) from None
     except ApiFailure as failure:
         raise CallFailed(classify_stream_error(StreamError(failure.error))) from None
     if job.request.stream:

@@ -16,6 +16,8 @@ from forebay.protocol.canonical.requests import Dialect
 
 _FIRST_LISTING_SECONDS = 5.0
 _LATEST_TAG = ":latest"
+_LONGEST_NAME = 512
+"""As long as a configured target may be. Names that clients make up are kept for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Catalog:
             raise ApiFailure(
                 ApiError(
                     kind=ErrorKind.MODEL_NOT_FOUND,
-                    message=f"model '{name}' not found",
+                    message=f"model '{name[:_LONGEST_NAME]}' not found",
                     param="model",
                     code="model_not_found",
                 )
@@ -96,6 +98,8 @@ class Catalog:
         return name.startswith(f"{provider}/")
 
     def _known(self, name: str) -> Resolution | None:
+        if len(name) > _LONGEST_NAME:
+            return None
         for candidate in _spellings(name):
             if candidate in self.models:
                 targets = tuple(

@@ -39,6 +39,8 @@ _REFUSALS_TO_PACE = 2
 _REFUSALS_TO_PACE_CONFIGURED = 4
 _LISTING_RETRY = 60.0
 _LISTING_REFRESH = 600.0
+_LISTING_SOONEST = 5.0
+"""However often clients ask for a model that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,7 @@ class Provider:
                 if self.listing.failed(str(failure)):
                     _log.warning("provider %s lists no models: %s", self.name, failure)
             with trio.move_on_after(pause):
+                await trio.sleep(_LISTING_SOONEST)
                 await self.listing.wanted()
 
 

@@ -36,6 +36,7 @@ class CircuitBreaker(Gate):
         self._failures_to_open = failures_to_open
         self._failures = 0
         self._open_until = -inf
+        self._probe: Call | None = None
         self._backoff = Backoff(initial=initial_pause, cap=longest_pause, random=random)
 
     def ready_at(self, demand: Demand, now: float) -> float:
@@ -50,29 +51,36 @@ class CircuitBreaker(Gate):
     def take(self, call: Call, now: float) -> None:
         if self.state is CircuitState.OPEN:
             self.state = CircuitState.HALF_OPEN
+            self._probe = call
 
     def accepted(self, call: Call, now: float) -> None:
         self._close()
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
+        # What was under way before the circuit opened may still end badly: old news.
+        is_probe = call is self._probe
         match outcome.ending:
             case Ending.FAILED | Ending.UNREACHABLE:
                 self._failures += 1
-                if self.state is CircuitState.HALF_OPEN or (
+                if is_probe or (
                     self.state is CircuitState.CLOSED and self._failures >= self._failures_to_open
                 ):
-                    self.state = CircuitState.OPEN
-                    self._open_until = now + self._backoff.next()
+                    self._open(now + self._backoff.next())
             case Ending.SERVED | Ending.REFUSED | Ending.OVERLOADED:
                 self._close()
             case Ending.UNUSED | Ending.ABANDONED:
-                if self.state is CircuitState.HALF_OPEN:
+                if is_probe:
                     # The probe told nothing: the next call probes again.
-                    self.state = CircuitState.OPEN
-                    self._open_until = now
+                    self._open(now)
+
+    def _open(self, until: float) -> None:
+        self.state = CircuitState.OPEN
+        self._open_until = until
+        self._probe = None
 
     def _close(self) -> None:
         self.state = CircuitState.CLOSED
+        self._probe = None
         self._failures = 0
         self._backoff.reset()
 

@@ -32,8 +32,9 @@ class Cooldown(Gate):
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
         if outcome.retry_after is not None:
             self.close_for(outcome.retry_after, now)
-        elif outcome.ending in _UNWELL and now >= self._until:
-            # Calls that were under way when the pause began are news of the same refusal.
+        elif outcome.ending in _UNWELL and call.started_at >= self._until:
+            # Calls that were under way when the pause began are news of the same trouble,
+            # however late they end.
             self.close_for(self._backoff.next(), now)
 
     def close_for(self, seconds: float, now: float) -> None:

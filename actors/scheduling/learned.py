@@ -46,7 +46,7 @@ _FEW = 5
 _TOO_FAST = 0.7
 _RECENT_CALLS = 20
 _MEMORY_SECONDS = 30.0
-"""How long a number of calls accepted together is remembered, at least."""
+"""How long calls that were accepted say something of the limits, at least."""
 _FIRST_PROBE_PAUSE = 1.0
 _LONGEST_PROBE_PAUSE = 60.0
 _SLOW_START_STEP = 0.5
@@ -140,23 +140,26 @@ class LearnedLimit(Gate):
             self._probe_step = min(self._probe_step * 2, max(1, level // 4))
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
-        level = self._levels.pop(call)
-        match outcome.ending:
-            case Ending.REFUSED:
-                self._forget_later_levels(call)
-                self._pace_burst = _PACE_BURST + self._rate * (outcome.retry_after or 0.0)
-                self._refused(call, level, now)
-            case Ending.SERVED:
-                self._service.add(now - call.started_at)
-            case _:
-                if self._probe_at == inf:
-                    self._probe_at = now + self._probe_pause
+        if outcome.ending is Ending.REFUSED:
+            self._pace_burst = _PACE_BURST + self._rate * (outcome.retry_after or 0.0)
+            self._forget_refused(call)
+            self._refused(call, now)
+            return
+        del self._levels[call]
+        if outcome.ending is Ending.SERVED:
+            self._service.add(now - call.started_at)
+        elif self._probe_at == inf:
+            self._probe_at = now + self._probe_pause
 
-    def _forget_later_levels(self, refused: Call) -> None:
-        """A refused call never held a slot: those that started beside it were fewer by one."""
+    def _forget_refused(self, refused: Call) -> None:
+        """A refused call never held a slot: those that started after it were fewer by one."""
+        is_later = False
         for call, level in self._levels.items():
-            if call.started_at >= refused.started_at and level > 1:
+            if call is refused:
+                is_later = True
+            elif is_later:
                 self._levels[call] = level - 1
+        del self._levels[refused]
 
     def _remember_together(self, level: int, now: float) -> None:
         if now - self._memory_from > _MEMORY_SECONDS:
@@ -165,17 +168,23 @@ class LearnedLimit(Gate):
             self._memory_from = now
         self._accepted_together = max(self._accepted_together, level)
 
-    def _refused(self, call: Call, level: int, now: float) -> None:
-        together = max(self._accepted_together, self._accepted_together_before, 1)
-        if level > together:
-            self._refused_for_concurrency(level, now)
+    def _refused(self, call: Call, now: float) -> None:
+        # Of calls that are sent together it does not matter which one the upstream saw last: what
+        # counts is how many were too many.
+        tried_together = self.in_flight + 1
+        accepted = max(self._accepted_together, self._accepted_together_before, 1)
+        # An upstream is done with a call a moment before we know, so one more may be accepted
+        # than it bounds. What is refused while more are probed is the probe's fault all the same.
+        is_probe = self._probe_at == inf and tried_together >= int(self._slots)
+        if tried_together > accepted or is_probe:
+            self._refused_for_concurrency(now)
         else:
             self._refused_for_rate(call, now)
 
-    def _refused_for_concurrency(self, level: int, now: float) -> None:
+    def _refused_for_concurrency(self, now: float) -> None:
         self._slow_start = False
-        if level - 1 < int(self._slots):
-            self._slots = float(max(1, level - 1))
+        self._slots = min(self._slots, float(max(1, self.in_flight)))
+        if self._probe_at == inf:
             self._probe_pause = min(_LONGEST_PROBE_PAUSE, self._probe_pause * 2)
         self._probe_step = 1
         self._probe_at = now + self._probe_pause
@@ -184,6 +193,7 @@ class LearnedLimit(Gate):
         if self._probe_at == inf:
             self._probe_at = now + self._probe_pause
         self._recent.append(False)
+        self._forget_old_calls(now)
         begins_pacing = (
             self._pace is None
             and bool(self._accepted_at)
@@ -205,9 +215,15 @@ class LearnedLimit(Gate):
             self._pace.take(self._pace.level(now), now)
             self._paused_until = now + 1 / self._rate
 
+    def _forget_old_calls(self, now: float) -> None:
+        """Calls of a time when few were asked for say nothing of the rate."""
+        while self._accepted_at and now - self._accepted_at[0] > _MEMORY_SECONDS:
+            self._accepted_at.popleft()
+
     def _begin_pacing(self, now: float) -> None:
-        window = max(now - self._accepted_at[0], 0.1)
-        self._rate = len(self._accepted_at) / window * _TOO_FAST
+        # The fastest of all spans up to now: before a rush there may have been little to do.
+        spans = ((count, now - at) for count, at in enumerate(reversed(self._accepted_at), 1))
+        self._rate = _TOO_FAST * max(count / max(span, 0.1) for count, span in spans)
         self._pace = Bucket(self._rate, self._pace_burst, now=now)
 
     def _measure(self, now: float) -> None:

@@ -18,6 +18,8 @@ from forebay.actors.scheduling.flows import Flow, Ticket
 from forebay.actors.scheduling.shares import Share, ShareTable
 
 _serials = itertools.count()
+_SMALL = 64
+"""Entries that are not worth tidying."""
 
 
 class Entry:
@@ -53,11 +55,26 @@ class FlowOrder:
         self._shares = shares
         self._open: list[tuple[int, int, Entry]] = []
         self._closed: list[tuple[float, int, Entry]] = []
+        self._tidy_at = _SMALL
+
+    def __len__(self) -> int:
+        """Entries held, with those that are out of date."""
+        return len(self._open) + len(self._closed)
 
     def add(self, entry: Entry) -> None:
         """An entry whose flow has, or is about to have, a job waiting."""
         entry.look()
         self._insert(entry)
+        if len(self) > self._tidy_at:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """While a target is closed nobody gets to what is out of date behind its first job."""
+        self._open[:] = [item for item in self._open if item[2].live]
+        self._closed[:] = [item for item in self._closed if item[2].live]
+        heapq.heapify(self._open)
+        heapq.heapify(self._closed)
+        self._tidy_at = max(_SMALL, 2 * len(self))
 
     def _insert(self, entry: Entry) -> None:
         if entry.tag <= self._shares.virtual_time:
@@ -113,4 +130,4 @@ class FlowOrder:
 
     @property
     def is_empty(self) -> bool:
-        return not self._open and not self._closed
+        return not len(self)

@@ -79,7 +79,8 @@ class PoolTarget:
         yield from self.gates
 
     def readiness(self, demand: Demand, now: float) -> tuple[float, Route | None, list[Gate]]:
-        """When ``demand`` may pass here, by which route, and the gates that hold it back."""
+        """When ``demand`` may pass here, by which route (None: each is barred by a job that was
+        first), and the gates that hold it back."""
         closed: list[Gate] = []
         ready = -inf
         for gate in self.common_gates():
@@ -91,6 +92,8 @@ class PoolTarget:
         best_ready = inf
         closed_routes: list[Gate] = []
         for route in self.routes:
+            if not self.pool.blocked.isdisjoint(route.gates):
+                continue  # barred by a job that waits for this route
             route_ready = -inf
             for gate in route.gates:
                 gate_ready = gate.ready_at(demand, now)
@@ -107,11 +110,8 @@ class PoolTarget:
         """Whether this demand would be granted here at once."""
         if self.out is not None:
             return False
-        ready, route, _ = self.readiness(demand, now)
-        if ready > now or route is None:
-            return False
-        blocked = self.pool.blocked
-        return not blocked or blocked.isdisjoint((*self.common_gates(), *route.gates))
+        ready, _, _ = self.readiness(demand, now)
+        return ready <= now and self.pool.blocked.isdisjoint(self.common_gates())
 
     def blocking_gate(self, demand: Demand, now: float) -> tuple[Gate, float] | None:
         """The gate that a job which waits here waits for longest, and for how many seconds."""
@@ -165,10 +165,11 @@ class Grant:
         yield from self.route.gates
 
     def accepted(self, now: float) -> None:
-        """The upstream has taken the call on."""
+        """The upstream has taken the call on, which may open gates (a probe has gone well)."""
         if not self._finished:
             for gate in self._gates():
                 gate.accepted(self.call, now)
+            self.target.pool.look_again()
 
     def finish(self, outcome: Outcome, *, served: bool, now: float) -> None:
         """Give the permit back. What comes after the first time does nothing.
@@ -237,12 +238,12 @@ class Pool:
         """``flow`` of ``lane`` begins to have jobs waiting.
 
         Args:
-            lift: as of :meth:`ShareTable.enter`.
+            lift: makes no difference.
         """
         key = flow.key
-        share = self._clients[key.traffic_class].enter(key.client, flow.weight, lift=lift)
+        share = self._clients[key.traffic_class].enter(key.client, flow.weight)
         self._class_shares[key.traffic_class] = self._classes.enter(
-            key.traffic_class, CLASS_WEIGHTS[key.traffic_class], lift=lift
+            key.traffic_class, CLASS_WEIGHTS[key.traffic_class]
         )
         enrolment = _Enrolment(flow, lane, share)
         self._enrolled[flow] = enrolment
@@ -291,6 +292,11 @@ class Pool:
             for enrolment in self._enrolled_by_share.get(share, ()):
                 self._push(enrolment)
         self.ring()
+
+    def look_again(self) -> None:
+        """What first jobs wait for may have changed."""
+        if self.blocked:
+            self.ring()
 
     # The pump.
 
@@ -401,6 +407,7 @@ class Pool:
             gate.take(call, now)
         share = self._enrolled[flow].share
         class_share = self._class_shares[flow.key.traffic_class]
+        self._classes.advance(class_share.counter)
         self._clients[flow.key.traffic_class].start(share, ticket.demand.tokens)
         self._classes.start(class_share, ticket.demand.tokens)
         self.grants += 1
@@ -415,6 +422,7 @@ class Pool:
         target.out = reason
         for lane in list(target.lanes):
             lane.target_out()
+        self.look_again()
 
     def take_out_all(self, reason: str) -> None:
         """The same for the whole account, and for targets that are added later."""

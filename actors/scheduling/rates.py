@@ -40,7 +40,8 @@ class Bucket:
 
     def ready_at(self, amount: float, now: float) -> float:
         start = max(now, self._tat)
-        return start + min(amount * self._interval, self._tolerance) - self._tolerance
+        # In this order, so that a full bucket is ready at exactly ``now``, without rounding.
+        return start + (min(amount * self._interval, self._tolerance) - self._tolerance)
 
     def take(self, amount: float, now: float) -> None:
         start = max(now, self._tat)
@@ -55,11 +56,14 @@ class Bucket:
         return (self._tolerance - max(0.0, self._tat - now)) / self._interval
 
     def set_rate(self, rate: float, burst: float, now: float) -> None:
-        """Go on with another rate and size; what is owed stays owed in units."""
-        owed = max(0.0, self._tat - now) / self._interval
+        """Go on with another rate and size. What is missing in the bucket stays missing in
+        units, at most all of it; debt beyond that stays, too."""
+        missing = max(0.0, self._tat - now)
+        debt = max(0.0, missing - self._tolerance)
+        units = min((missing - debt) / self._interval, burst) + debt / self._interval
         self._interval = 1 / rate
         self._tolerance = burst / rate
-        self._tat = now + min(owed, burst) * self._interval
+        self._tat = now + units * self._interval
 
 
 class RateGate(Gate):

@@ -101,6 +101,8 @@ class ChatCodec(ABC):
 
     api: Api
     dialect: Dialect
+    path: str
+    """Where clients post their requests."""
     stream_content_type: str
     """Of a streamed answer."""
 
@@ -112,6 +114,11 @@ class ChatCodec(ABC):
             ApiFailure: BAD_REQUEST that names the field at fault and the mend. What the
                 dialect's own server accepts is accepted; unknown fields go to ``extras``.
         """
+
+    def reply_without_model(self, request: ChatRequest, context: ReplyContext) -> JsonObject | None:
+        """The whole answer to a request that asks for none of a model (Ollama's requests to load
+        one into memory); None for all others."""
+        return None
 
     @abstractmethod
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
@@ -168,6 +175,11 @@ class DialectSpeech(ABC):
     """What the APIs of a dialect share."""
 
     dialect: Dialect
+    path_prefixes: tuple[str, ...] = ()
+    """Paths below these are of this dialect, whatever stands there."""
+    marker_header: str | None = None
+    """A header that all clients of this dialect send and no others; lower case. It tells whose
+    request it is on paths that dialects share, and on unknown ones."""
 
     @abstractmethod
     def encode_error(self, error: ApiError, request_id: str) -> SpokenError:

@@ -13,6 +13,7 @@ from forebay.actors.kernel import (
     ActorStopped,
     Message,
     TellRef,
+    UpwardWait,
     WaitCycle,
     open_actor_system,
 )
@@ -167,6 +168,17 @@ async def test_adoptions_nest_and_the_inner_place_is_the_one_that_waits() -> Non
         with system.adopt("connection", layer=1), system.adopt("session", Hangup, layer=0) as me:
             await host.ask(Greet(me.ref))
             assert await me.receive() == Hangup("hello and goodbye")
+
+
+async def test_after_the_block_the_task_waits_in_its_own_name_again() -> None:
+    async with open_actor_system() as system:
+        host = await system.start(Host, name="host", layer=1)
+        with system.adopt("session", Hangup, layer=1) as me:
+            ref = me.ref
+            with pytest.raises(UpwardWait):
+                await host.ask(Greet(ref))
+        with pytest.raises(ActorNotRunning, match="session"):
+            await host.ask(Greet(ref))
 
 
 async def test_adopted_task_outlives_its_system_unharmed() -> None:

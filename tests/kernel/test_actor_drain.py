@@ -72,6 +72,8 @@ async def test_drain_refuses_the_new_and_serves_the_queued_with_their_blocked_se
         for attempt in (ref.tell, ref.ask):
             with pytest.raises(ActorNotRunning, match="draining"):
                 await attempt(Work("late"))
+        with pytest.raises(ActorNotRunning, match="draining"):
+            ref.tell_nowait(Work("late"))
         await ref.wait_stopped()
         assert ref.state == "stopped"
         assert system.tree().children == ()
@@ -216,6 +218,54 @@ async def test_finish_is_awaited_with_the_loop_and_the_children_still_there(
         assert log == ["finishing", "stopped", "stopped"]
 
 
+class Parent(Worker):
+    child: Ref[Work]
+
+    def make_child(self) -> Worker:
+        return Worker(self.log)
+
+    async def started(self) -> None:
+        self.child = await self.context.start(self.make_child, name="child")
+
+
+async def test_drain_of_a_parent_drains_its_children(autojump_clock: MockClock) -> None:
+    log: list[str] = []
+    parent = Parent(log)
+    async with open_actor_system() as system:
+        ref = await system.start(lambda: parent, name="parent")
+        await parent.child.tell(Work("first"))
+        await parent.child.tell(Work("queued"))
+        await ref.drain()
+    assert log == ["first", "queued", "stopped", "stopped"]
+
+
+async def test_queue_is_answered_at_the_deadline_and_not_after_the_children_have_ended(
+    autojump_clock: MockClock,
+) -> None:
+    class SlowToEnd(Worker):
+        async def run(self) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + 3):
+                    await trio.sleep_forever()
+
+    class ParentOfSlow(Parent):
+        def make_child(self) -> Worker:
+            return SlowToEnd(self.log)
+
+    outcomes: list[str] = []
+    async with open_actor_system() as system, trio.open_nursery() as nursery:
+        ref = await system.start(lambda: ParentOfSlow([]), name="parent")
+        await queue_up(nursery, ref, 3, outcomes, seconds=1000)
+        begin = trio.current_time()
+        nursery.start_soon(ref.drain, begin + 5)
+        await trio.sleep(6)
+        assert sorted(outcomes) == [f"{number} ActorStopped" for number in range(3)]
+        await ref.wait_stopped()
+        assert trio.current_time() == begin + 8
+
+
 async def test_an_actor_can_stop_itself(autojump_clock: MockClock) -> None:
     class Once(Worker):
         async def handle(self, message: Work) -> str:
@@ -258,6 +308,9 @@ async def test_crash_while_draining_restarts_for_what_is_queued(autojump_clock: 
         ref = await system.start(lambda: Brittle(log), name="brittle")
         ref.tell_nowait(Work("crash"))
         ref.tell_nowait(Work("queued"))
+        with trio.move_on_after(0.05):
+            await ref.drain()
+        assert ref.state == "draining"  # though it waits for its restart
         await ref.drain()
     assert log == ["stopped", "queued", "stopped"]
 
@@ -332,6 +385,9 @@ async def test_drain_while_down_handles_the_queue_in_the_next_life(
         ref.tell_nowait(Work("queued"))
         await wait_all_tasks_blocked()
         begin = trio.current_time()
+        with trio.move_on_after(1):
+            await ref.drain()
+        assert ref.state == "draining"
         await ref.drain()
         assert trio.current_time() - begin == 4
     assert log == ["stopped", "queued", "stopped"]

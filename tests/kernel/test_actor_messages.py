@@ -19,6 +19,7 @@ from forebay.actors.kernel import (
     Ref,
     open_actor_system,
 )
+from forebay.actors.kernel._messages import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,3 +371,17 @@ async def test_ref_of_an_ended_actor_says_so_at_once() -> None:
         with pytest.raises(ActorNotRunning) as caught:
             ref.tell_nowait(Add(1))
         assert caught.value.state is ActorState.STOPPED
+
+
+def test_envelope_is_answered_once() -> None:
+    call = Call(Total(), deadline=float("inf"))
+    call.reply(1)
+    call.fail(LookupError())
+    call.reply(2)
+    assert call.result() == 1
+    call = Call(Total(), deadline=float("inf"))
+    call.fail(LookupError("first"))
+    call.reply(1)
+    call.fail(LookupError("second"))
+    with pytest.raises(LookupError, match="first"):
+        call.result()

@@ -274,8 +274,9 @@ def serving() -> Serving:
 
 
 @pytest.fixture
-def linked() -> Linked:
+def linked(request: pytest.FixtureRequest) -> Linked:
     """``async with linked(app, **options) as client``: one connection over memory streams."""
+    limit = 10_000 if "autojump_clock" in request.fixturenames else 20
 
     @asynccontextmanager
     async def running(
@@ -284,10 +285,11 @@ def linked() -> Linked:
         state = state or ServingState()
         options = replace(ServingOptions(), **settings)  # type: ignore[arg-type]
         near, far = memory_stream_pair()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(serve_stream, app, far, options=options, state=state))
-            yield Client(near)
-            await near.aclose()
+        with trio.fail_after(limit):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(partial(serve_stream, app, far, options=options, state=state))
+                yield Client(near)
+                await near.aclose()
         assert state.connections == 0
         assert state.requests_in_progress == 0
 

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+from trio.testing import wait_all_tasks_blocked
+
+from forebay.endpoints.serving import ClientDisconnected
 
 if TYPE_CHECKING:
     from tests.serving.conftest import App, Client, Linked, Serving
@@ -75,17 +79,33 @@ async def test_leaving_is_noticed_by_an_app_that_does_not_read_its_body(
 
 
 async def test_past_the_bound_of_reading_ahead_leaving_is_noticed_with_the_answer(
-    app: App, serving: Serving
+    serving: Serving,
 ) -> None:
-    async with serving(app, disconnect_grace=0.1) as server:
+    began, release = trio.Event(), trio.Event()
+    received: list[str] = []
+
+    async def app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        received.append((await receive())["type"])
+        began.set()
+        await release.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        with pytest.raises(ClientDisconnected):
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        received.append((await receive())["type"])
+
+    async with serving(app) as server:
         client = await server.connect()
-        await client.send(b"POST /held HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n")
-        await app.until("held")
-        await client.send(bytes(100_000))
+        await client.send(POST_HELD)
+        await began.wait()
+        with trio.move_on_after(0.05) as stuck:
+            await client.send(bytes(50_000_000))
+        assert stuck.cancelled_caught
         await _reset(client)
-        app.release.set()
+        release.set()
         with trio.fail_after(1):
-            await app.until("unreachable /held")
+            await wait_all_tasks_blocked()
+        assert received == ["http.request", "http.disconnect"]
+        assert server.state.connections == 0
 
 
 async def test_an_app_that_does_not_care_is_cancelled_after_the_grace(
@@ -113,7 +133,9 @@ async def test_a_client_that_half_closes_can_still_get_a_quick_answer(
         assert await client.rest() == b""
 
 
-async def test_sending_to_a_client_that_has_gone_raises(app: App, serving: Serving) -> None:
+async def test_sending_to_a_client_that_has_gone_raises(
+    app: App, serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
     """Else an app that only sends would go on for ever."""
     async with serving(app) as server:
         client = await server.connect()
@@ -123,6 +145,7 @@ async def test_sending_to_a_client_that_has_gone_raises(app: App, serving: Servi
         with trio.fail_after(1):
             await app.until("unreachable /flood")
         await server.says_hello()
+    assert caplog.records == []
 
 
 if TYPE_CHECKING:

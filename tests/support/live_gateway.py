@@ -6,7 +6,7 @@ an ordinary thread; the gateway and the sandbox share one trio loop in another.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +16,18 @@ import trio
 
 from forebay.actors.config import parse_settings
 from forebay.endpoints.running import serve_gateway
-from forebay.endpoints.sandbox import Sandbox, SandboxOptions, SandboxStatistics, serve_sandbox
+from forebay.endpoints.sandbox import (
+    Request,
+    Sandbox,
+    SandboxOptions,
+    SandboxStatistics,
+    serve_sandbox,
+)
 
 UPSTREAMS = ("o", "a", "l")
 """Providers by the dialect in which the sandbox is asked: OpenAI's, Anthropic's, Ollama's."""
 
+_KINDS = (*UPSTREAMS, "s")
 _DRAIN_MS = 12_000
 _END_SECONDS = 8.0
 """Less than the drain would take if a session were left over."""
@@ -32,12 +39,17 @@ class LiveGateway:
 
     url: str
     """Without a trailing slash."""
+    sandbox_url: str
     sandbox: Sandbox
     token: trio.lowlevel.TrioToken
 
     def statistics(self) -> SandboxStatistics:
         """What the sandbox has seen until now."""
         return trio.from_thread.run_sync(self.sandbox.statistics, trio_token=self.token)
+
+    def requests(self) -> list[Request]:
+        """The latest requests that the sandbox got, listings of models among them."""
+        return trio.from_thread.run_sync(lambda: list(self.sandbox.requests), trio_token=self.token)
 
 
 @contextmanager
@@ -46,6 +58,7 @@ def live_gateway(
     *,
     sandbox: SandboxOptions | None = None,
     provider: Mapping[str, object] | None = None,
+    providers: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Iterator[LiveGateway]:
     """A gateway that serves as long as the block lasts.
 
@@ -54,16 +67,30 @@ def live_gateway(
 
     Args:
         config: of the gateway, without providers and address.
-        sandbox: what the sandbox is set to.
+        sandbox: what the sandbox is set to. None: as usual, and it keeps its latest requests.
         provider: settings of every provider.
+        providers: settings of single providers; may add some.
 
     Raises:
         TimeoutError: at the end; a session was left that nobody ended.
     """
     ready: Future[LiveGateway] = Future()
     shutdown = trio.Event()
-    box = Sandbox(sandbox)
-    main = partial(_serve, dict(config or {}), dict(provider or {}), box, ready, shutdown)
+    box = Sandbox(sandbox or SandboxOptions(keep_requests=50))
+
+    def with_providers(root: str) -> dict[str, object]:
+        every = dict.fromkeys((*_KINDS, *(providers or {})), provider or {})
+        return {
+            "wait": {"max_wait_ms": 30_000},
+            **(config or {}),
+            "server": {"drain_ms": _DRAIN_MS, **_section(config or {}, "server"), "port": 0},
+            "providers": {
+                name: {**_kind(name, root), **settings, **(providers or {}).get(name, {})}
+                for name, settings in every.items()
+            },
+        }
+
+    main = partial(_serve, with_providers, box, ready, shutdown)
     with ThreadPoolExecutor(1, thread_name_prefix="gateway") as executor:
         running = executor.submit(_run, main, ready)
         live = ready.result()
@@ -84,8 +111,7 @@ def _run(main: partial[object], ready: Future[LiveGateway]) -> None:
 
 
 async def _serve(
-    config: dict[str, object],
-    provider: dict[str, object],
+    config: Callable[[str], dict[str, object]],
     sandbox: Sandbox,
     ready: Future[LiveGateway],
     shutdown: trio.Event,
@@ -93,27 +119,25 @@ async def _serve(
     async with trio.open_nursery() as nursery:
         port = await nursery.start(serve_sandbox, sandbox)
         root = f"http://127.0.0.1:{port}"
-        settings = parse_settings(
-            {
-                "wait": {"max_wait_ms": 30_000},
-                **config,
-                "server": {"drain_ms": _DRAIN_MS, **_section(config, "server"), "port": 0},
-                "providers": {
-                    "o": {"kind": "openai_compatible", "base_url": f"{root}/v1", **provider},
-                    "a": {"kind": "anthropic", "base_url": root, "api_key": "a-key", **provider},
-                    "l": {"kind": "ollama", "hosts": [root], **provider},
-                    "s": {"kind": "sandbox", "base_url": root, **provider},
-                },
-            }
-        )
+        settings = parse_settings(config(root))
         async with trio.open_nursery() as serving:
-            addresses = await serving.start(
-                partial(serve_gateway, settings, shutdown=shutdown)
-            )
+            addresses = await serving.start(partial(serve_gateway, settings, shutdown=shutdown))
             host, gateway_port = addresses[0]
             token = trio.lowlevel.current_trio_token()
-            ready.set_result(LiveGateway(f"http://{host}:{gateway_port}", sandbox, token))
+            ready.set_result(LiveGateway(f"http://{host}:{gateway_port}", root, sandbox, token))
         nursery.cancel_scope.cancel()
+
+
+def _kind(name: str, root: str) -> dict[str, object]:
+    match name:
+        case "o":
+            return {"kind": "openai_compatible", "base_url": f"{root}/v1"}
+        case "a":
+            return {"kind": "anthropic", "base_url": root, "api_key": "a-key"}
+        case "l":
+            return {"kind": "ollama", "hosts": [root]}
+        case _:
+            return {"kind": "sandbox", "base_url": root}
 
 
 def _section(config: Mapping[str, object], name: str) -> dict[str, object]:

@@ -1,93 +1,238 @@
-"""A discrete-event upstream for pools: seconds of traffic without tasks or sockets."""
+"""Pools driven in simulated time, without tasks or sockets: hours of traffic in a second.
+
+:class:`PoolLoop` pumps pools as their actors would: when they were rung, and when the time has come
+that their last pump named. What a granted call then does is for its user to say;
+:class:`Simulation` sends the calls to an :class:`UpstreamModel`, :class:`Service` just serves them.
+"""
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 
-from forebay.actors.scheduling.flows import Flow, FlowKey, Ticket, TrafficClass
-from forebay.actors.scheduling.gates import Demand, Ending, Outcome
+from forebay.actors.scheduling.flows import Flow, FlowKey, Ticket, TicketState, TrafficClass
+from forebay.actors.scheduling.gates import Demand, Ending, Gate, Outcome
 from forebay.actors.scheduling.lanes import Lane, Strategy
-from forebay.actors.scheduling.pool import Grant, Pool, PoolTarget
+from forebay.actors.scheduling.pool import Grant, Pool, PoolTarget, Route
+
+INTERACTIVE, BATCH = TrafficClass.INTERACTIVE, TrafficClass.BATCH
+
+_MOST_PUMPS_AT_ONCE = 1000
 
 
 class ListedTicket(Ticket):
     """A ticket that remembers its grants."""
 
-    __slots__ = ("flow", "grants", "offered_at", "on_grant", "started_at")
+    __slots__ = ("_on_grant", "grants", "key", "offered_at", "started_at")
 
-    def __init__(self, tokens: float, on_grant: Callable[[ListedTicket, Grant], None]) -> None:
+    def __init__(
+        self, key: FlowKey, tokens: float, on_grant: Callable[[ListedTicket, Grant], None]
+    ) -> None:
         super().__init__(Demand(tokens))
-        self.on_grant = on_grant
+        self.key = key
+        self._on_grant = on_grant
         self.grants: list[Grant] = []
-        self.flow: ListFlow | None = None
         self.offered_at = 0.0
         self.started_at: float | None = None
 
+    @property
+    def client(self) -> str:
+        return self.key.client
+
+    @property
+    def waited(self) -> float:
+        assert self.started_at is not None
+        return self.started_at - self.offered_at
+
     def granted(self, grant: Grant) -> None:
         self.grants.append(grant)
-        self.on_grant(self, grant)
+        self._on_grant(self, grant)
 
 
 class ListFlow(Flow):
     """A flow over a plain list, kept in order of arrival."""
 
-    def __init__(self, key: FlowKey, weight: float = 1.0) -> None:
+    def __init__(self, lane: ListLane, key: FlowKey, weight: float) -> None:
         super().__init__(key, weight)
+        self._lane = lane
         self.tickets: list[tuple[int, Ticket]] = []
         self.enrolled = False
 
     def head(self) -> Ticket | None:
+        while self.tickets and self.tickets[0][1].state is not TicketState.WAITING:
+            heapq.heappop(self.tickets)
         return self.tickets[0][1] if self.tickets else None
 
     def take_head(self) -> Ticket:
-        return heapq.heappop(self.tickets)[1]
+        ticket = heapq.heappop(self.tickets)[1]
+        self._lane.count(ticket, -1)
+        return ticket
 
 
 class ListLane(Lane):
+    """A lane over plain lists. It does for pools what the gateway's own lanes do."""
+
     def __init__(
         self, targets: tuple[PoolTarget, ...], strategy: Strategy = Strategy.ORDERED
     ) -> None:
         super().__init__(targets, strategy)
+        self.pools = tuple(dict.fromkeys(target.pool for target in targets))
         self.flows: dict[FlowKey, ListFlow] = {}
         self.told_of_outage = 0
-        for target in targets:
-            target.lanes.add(self)
 
-    def offer(
-        self,
-        ticket: ListedTicket,
-        client: str,
-        *,
-        weight: float = 1.0,
-        traffic_class: TrafficClass = TrafficClass.INTERACTIVE,
-        lift: bool = True,
-    ) -> None:
-        key = FlowKey(client, traffic_class)
-        flow = self.flows.get(key)
+    def offer(self, ticket: ListedTicket, *, weight: float = 1.0) -> None:
+        """Put a ticket, new or returned, in its place."""
+        ticket.state = TicketState.WAITING
+        flow = self.flows.get(ticket.key)
         if flow is None:
-            flow = self.flows[key] = ListFlow(key, weight)
-        ticket.flow = flow
+            flow = self.flows[ticket.key] = ListFlow(self, ticket.key, weight)
         heapq.heappush(flow.tickets, (ticket.arrival, ticket))
-        self.waiting += 1
-        for pool in {target.pool for target in self.targets}:
+        self.count(ticket, 1)
+        for pool in self.pools:
             if flow.enrolled:
                 pool.refresh(flow)
             else:
-                pool.enrol(flow, self, lift=lift)
+                pool.enrol(flow, self)
+            pool.ring()
         flow.enrolled = True
+
+    def cancel(self, ticket: ListedTicket) -> None:
+        """The client of a waiting ticket goes away."""
+        assert ticket.state is TicketState.WAITING
+        ticket.state = TicketState.GONE
+        self.count(ticket, -1)
+        flow = self.flows[ticket.key]
+        if flow.head() is None and flow.enrolled:
+            self.emptied(flow)
+        for pool in self.pools:
+            pool.ring()
+
+    def count(self, ticket: Ticket, change: int) -> None:
+        if not self.waiting:
+            for target in self.targets:
+                target.lanes.add(self)
+        self.waiting += change
+        self.waiting_tokens += change * ticket.demand.tokens
+        if not self.waiting:
+            self.waiting_tokens = 0.0
+            for target in self.targets:
+                target.lanes.discard(self)
 
     def emptied(self, flow: Flow) -> None:
         assert isinstance(flow, ListFlow)
         flow.enrolled = False
-        for pool in {target.pool for target in self.targets}:
+        for pool in self.pools:
             pool.withdraw(flow)
 
     def target_out(self) -> None:
         self.told_of_outage += 1
+
+
+def one_target(*gates: Gate) -> tuple[Pool, ListLane]:
+    """A pool with these gates and one target, and a lane for it."""
+    pool = Pool("pool", gates)
+    return pool, ListLane((pool.add_target("target", (), [Route("host", ())]),))
+
+
+class PoolLoop:
+    """Simulated time, and pools that are pumped when they ask for it and not otherwise."""
+
+    def __init__(self, *pools: Pool) -> None:
+        self.now = 0.0
+        self.pumps = 0
+        self._events: list[tuple[float, int, Callable[[], object]]] = []
+        self._serial = itertools.count()
+        self._rung: set[Pool] = set()
+        self._wakes: dict[Pool, float] = {}
+        for pool in pools:
+            self._wakes[pool] = inf
+            pool.ring = partial(self._rung.add, pool)
+
+    def at(self, when: float, action: Callable[[], object]) -> None:
+        heapq.heappush(self._events, (when, next(self._serial), action))
+
+    def settle(self) -> None:
+        """Pump until nobody asks for more. Fails where pools wake each other without end."""
+        pumps = 0
+        while asking := [
+            pool for pool, wake in self._wakes.items() if pool in self._rung or wake <= self.now
+        ]:
+            for pool in asking:
+                self._rung.discard(pool)
+                self._wakes[pool] = pool.pump(self.now)
+            pumps += len(asking)
+            assert pumps < _MOST_PUMPS_AT_ONCE
+        self.pumps += pumps
+
+    def run(self, until: float) -> None:
+        while True:
+            self.settle()
+            next_event = self._events[0][0] if self._events else inf
+            then = min(next_event, *self._wakes.values())
+            if then > until:
+                self.now = until
+                return
+            self.now = max(self.now, then)
+            while self._events and self._events[0][0] <= self.now:
+                heapq.heappop(self._events)[2]()
+
+
+class Service(PoolLoop):
+    """Serves every granted call in the same time, and notes who was served."""
+
+    def __init__(
+        self,
+        *pools: Pool,
+        seconds: float = 1.0,
+        used: Callable[[ListedTicket], float] = lambda ticket: ticket.demand.tokens,
+    ) -> None:
+        """
+        Args:
+            used: the tokens that a job turns out to use.
+        """
+        super().__init__(*pools)
+        self._seconds = seconds
+        self._used = used
+        self.started: list[ListedTicket] = []
+        self.tokens: defaultdict[FlowKey, float] = defaultdict(float)
+        """Tokens served, as used."""
+        self.on_finished: Callable[[ListLane, ListedTicket], None] = lambda lane, ticket: None
+
+    def offer(
+        self,
+        lane: ListLane,
+        client: str,
+        tokens: float = 100.0,
+        *,
+        weight: float = 1.0,
+        traffic_class: TrafficClass = INTERACTIVE,
+    ) -> ListedTicket:
+        key = FlowKey(client, traffic_class)
+        ticket = ListedTicket(key, tokens, partial(self._granted, lane))
+        ticket.offered_at = self.now
+        lane.offer(ticket, weight=weight)
+        return ticket
+
+    def _granted(self, lane: ListLane, ticket: ListedTicket, grant: Grant) -> None:
+        ticket.started_at = self.now
+        self.started.append(ticket)
+        self.at(self.now + self._seconds, lambda: self._finish(lane, ticket, grant))
+
+    def _finish(self, lane: ListLane, ticket: ListedTicket, grant: Grant) -> None:
+        used = self._used(ticket)
+        self.tokens[ticket.key] += used
+        grant.accepted(self.now)
+        grant.finish(Outcome(ending=Ending.SERVED, tokens=used), served=True, now=self.now)
+        self.on_finished(lane, ticket)
+
+    def started_clients(self, since: int = 0) -> Sequence[str]:
+        """Whose jobs were started, in order."""
+        return [ticket.client for ticket in self.started[since:]]
 
 
 @dataclass
@@ -107,10 +252,18 @@ class UpstreamModel:
     def __post_init__(self) -> None:
         self.level = self.burst
 
-    def call(self, now: float) -> bool:
+    def _refill(self, now: float) -> None:
         if self.rate < inf:
             self.level = min(self.burst, self.level + (now - self.at) * self.rate)
-            self.at = now
+        self.at = now
+
+    def change(self, now: float, *, rate: float = inf, slots: float = inf) -> None:
+        """From now on other limits hold."""
+        self._refill(now)
+        self.rate, self.slots = rate, slots
+
+    def call(self, now: float) -> bool:
+        self._refill(now)
         if self.busy >= self.slots or (self.rate < inf and self.level < 1 - 1e-9):
             self.refused += 1
             return False
@@ -121,28 +274,31 @@ class UpstreamModel:
         return True
 
 
-class Simulation:
+class Simulation(PoolLoop):
     """Runs one pool and lane against an upstream model."""
 
     def __init__(self, pool: Pool, lane: ListLane, upstream: UpstreamModel) -> None:
-        self.pool = pool
+        super().__init__(pool)
         self.lane = lane
         self.upstream = upstream
-        self.now = 0.0
         self.finished: list[tuple[ListedTicket, float]] = []
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
-        self._serial = itertools.count()
         self.on_finished: Callable[[ListedTicket], None] = lambda ticket: None
         self.refusal_wait: float | None = None
 
-    def at(self, when: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._events, (when, next(self._serial), action))
-
-    def offer(self, client: str, tokens: float = 100.0, **how: float) -> ListedTicket:
-        ticket = ListedTicket(tokens, self._granted)
+    def offer(self, client: str, tokens: float = 100.0) -> ListedTicket:
+        ticket = ListedTicket(FlowKey(client, INTERACTIVE), tokens, self._granted)
         ticket.offered_at = self.now
-        self.lane.offer(ticket, client, weight=how.get("weight", 1.0))
+        self.lane.offer(ticket)
         return ticket
+
+    def keep_offering(self, clients: int) -> None:
+        """So many clients that always ask again as soon as they were served."""
+        self.on_finished = self._offer_again
+        for number in range(clients):
+            self.offer(f"client-{number}")
+
+    def _offer_again(self, ticket: ListedTicket) -> None:
+        self.offer(ticket.client)
 
     def _granted(self, ticket: ListedTicket, grant: Grant) -> None:
         self.at(self.now + 0.001, lambda: self._arrive(ticket, grant))
@@ -155,9 +311,7 @@ class Simulation:
             self.at(self.now + 0.001, lambda: self._refused(ticket, grant))
 
     def _refused(self, ticket: ListedTicket, grant: Grant) -> None:
-        assert ticket.flow is not None
-        key = ticket.flow.key
-        self.lane.offer(ticket, key.client, lift=False)
+        self.lane.offer(ticket)
         grant.finish(
             Outcome(ending=Ending.REFUSED, retry_after=self.refusal_wait),
             served=False,
@@ -166,21 +320,7 @@ class Simulation:
 
     def _done(self, ticket: ListedTicket, grant: Grant) -> None:
         self.upstream.busy -= 1
-        self.lane.waiting -= 1
         grant.accepted(self.now)
         grant.finish(Outcome(ending=Ending.SERVED), served=True, now=self.now)
         self.finished.append((ticket, self.now))
         self.on_finished(ticket)
-
-    def run(self, until: float) -> None:
-        wake = self.pool.pump(self.now)
-        while True:
-            next_event = self._events[0][0] if self._events else inf
-            then = min(next_event, wake)
-            if then > until:
-                self.now = until
-                return
-            self.now = max(self.now, then)
-            while self._events and self._events[0][0] <= self.now:
-                heapq.heappop(self._events)[2]()
-            wake = self.pool.pump(self.now)

@@ -35,6 +35,7 @@ class AnthropicMessagesCodec(ChatCodec):
     """``POST /v1/messages``."""
 
     api = ANTHROPIC_MESSAGES
+    path = "/v1/messages"
     dialect = ANTHROPIC
     stream_content_type = "text/event-stream; charset=utf-8"
 
@@ -61,6 +62,8 @@ class AnthropicSpeech(DialectSpeech):
     """Errors and model lists."""
 
     dialect = ANTHROPIC
+    path_prefixes: tuple[str, ...] = ("/v1/messages/",)
+    marker_header: str | None = "anthropic-version"
 
     def encode_error(self, error: ApiError, request_id: str) -> SpokenError:
         return _errors.encode_error(error, request_id)

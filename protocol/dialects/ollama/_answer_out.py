@@ -84,9 +84,7 @@ class _AnswerWriter:
     def calls(self, calls: Iterable[ToolCall], finish: FinishReason) -> list[JsonValue]:
         """The calls with their arguments as objects. One that the limit cut off can't be shown
         as an object: it is left out."""
-        whole = (
-            call for call in calls if finish not in _CUT_SHORT or is_whole_object(call.arguments)
-        )
+        whole = (call for call in calls if finish not in _CUT_SHORT or _is_finished(call))
         return [
             {
                 "id": issued_id(call.id, response_id=self._context.response_id, position=index),
@@ -190,6 +188,12 @@ class OllamaStreamEncoder(StreamEncoder):
         before = _framed(self._writer.line(calls=calls)) if calls else b""
         last = self._writer.finished(self._writer.line(), reason, self._usage, self._characters)
         return before + _framed(last)
+
+
+def _is_finished(call: ToolCall) -> bool:
+    """Whether a call of an answer that was cut short came to its own end. Anthropic's whole
+    answers show one that did not as an empty object."""
+    return is_whole_object(call.arguments) and arguments_object(call.arguments) != {}
 
 
 def _framed(line: JsonObject) -> bytes:

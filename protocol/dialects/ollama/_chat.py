@@ -24,6 +24,7 @@ class OllamaChatCodec(OllamaCodec):
     """The chat API, which says everything that Ollama can be asked for in a conversation."""
 
     api = OLLAMA_CHAT
+    path = "/api/chat"
     _shape: AnswerShape = MessageShape()
 
     def decode_request(self, body: JsonObject) -> ChatRequest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forebay.protocol.canonical.events import ChatResponse
+from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.base import ChatCodec, ReplyContext
 from forebay.protocol.dialects.ollama._answer_in import OllamaStreamDecoder, decode_whole
 from forebay.protocol.dialects.ollama._answer_out import (
@@ -11,7 +12,7 @@ from forebay.protocol.dialects.ollama._answer_out import (
     encode_whole,
 )
 from forebay.protocol.dialects.ollama._answer_shapes import AnswerShape
-from forebay.protocol.dialects.ollama._loading import LoadAction
+from forebay.protocol.dialects.ollama._loading import load_reply
 from forebay.protocol.dialects.ollama._names import OLLAMA
 from forebay.protocol.jsontext import JsonObject
 
@@ -29,10 +30,11 @@ class OllamaCodec(ChatCodec):
     def encode_response(self, response: ChatResponse, context: ReplyContext) -> JsonObject:
         return encode_whole(self._shape, response, context)
 
-    def encode_load_reply(self, action: LoadAction, context: ReplyContext) -> JsonObject:
-        """The answer to a request for which :func:`load_reply` gave ``action``: one object, sent
-        whole also to a client that asked for a stream."""
-        return encode_load_reply(self._shape, action, context)
+    def reply_without_model(self, request: ChatRequest, context: ReplyContext) -> JsonObject | None:
+        """The answer to a request to load or unload a model: one object, sent whole also to a
+        client that asked for a stream."""
+        action = load_reply(request)
+        return None if action is None else encode_load_reply(self._shape, action, context)
 
     def stream_decoder(self) -> OllamaStreamDecoder:
         return OllamaStreamDecoder(self._shape)

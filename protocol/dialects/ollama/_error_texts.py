@@ -10,7 +10,7 @@ _LONGEST_MESSAGE = 2000
 _DEEPEST_MESSAGE = 4
 """Objects around a message."""
 _OVERFLOW_PHRASES = ("context length", "context window", "context size", "prompt too long")
-_BUSY_PHRASES = ("server busy", "maximum pending requests exceeded")
+_BUSY_PHRASES = ("server busy", "overloaded", "maximum pending requests exceeded")
 
 
 def error_text(value: JsonValue) -> str:

@@ -36,6 +36,7 @@ class OllamaGenerateCodec(OllamaCodec):
     """The completion API: one prompt, with a system prompt and images at most."""
 
     api = OLLAMA_GENERATE
+    path = "/api/generate"
     _shape: AnswerShape = CompletionShape()
 
     def decode_request(self, body: JsonObject) -> ChatRequest:

@@ -56,6 +56,7 @@ class OllamaSpeech(DialectSpeech):
     """What ``/api/chat``, ``/api/generate`` and ``/api/tags`` share."""
 
     dialect = OLLAMA
+    path_prefixes: tuple[str, ...] = ("/api/",)
 
     def encode_error(self, error: ApiError, request_id: str) -> SpokenError:
         """``retry_after`` (whole seconds, at least 1) stands beside the message where waiting

@@ -45,6 +45,7 @@ from forebay.protocol.dialects.ollama import (
     OllamaCodec,
     OllamaGenerateCodec,
 )
+from forebay.protocol.jsontext import JsonObject
 
 
 class MakesContext(Protocol):
@@ -286,9 +287,13 @@ def test_the_content_type_of_a_stream_is_ndjson() -> None:
 def test_trap_43_a_load_is_answered_by_one_finished_object(
     reply_to: MakesContext, action: LoadAction
 ) -> None:
-    chat = ollama.ChatResponse.model_validate(CHAT.encode_load_reply(action, reply_to()))
+    keep_alive: JsonObject = {"keep_alive": 0} if action is LoadAction.UNLOAD else {}
+    context = reply_to()
+    empty_chat = CHAT.decode_request({"model": "house/model", **keep_alive})
+    chat = ollama.ChatResponse.model_validate(CHAT.reply_without_model(empty_chat, context))
+    empty_prompt = GENERATE.decode_request({"model": "house/model", **keep_alive})
     completion = ollama.GenerateResponse.model_validate(
-        GENERATE.encode_load_reply(action, reply_to())
+        GENERATE.reply_without_model(empty_prompt, context)
     )
     assert chat.message.content == ""
     assert completion.response == ""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,98 +23,97 @@ from forebay.protocol.canonical.events import (
     TextDelta,
     ThinkingDelta,
 )
-from forebay.protocol.canonical.requests import ChatRequest, Text, Thinking, ToolCall
+from forebay.protocol.canonical.requests import ChatRequest, Opaque, Text, Thinking, ToolCall
 from forebay.protocol.dialects.base import ReplyContext
 from forebay.protocol.dialects.openai import OpenAIChatCodec
-from forebay.protocol.jsontext import dumps
+from forebay.protocol.jsontext import JsonObject, JsonValue, dumps
 
 _CODEC = OpenAIChatCodec()
-_Values: TypeAlias = st.SearchStrategy[Any]
 
 
 class DecodesStream(Protocol):
     def __call__(self, stream: bytes, *, cuts: Iterable[int] = ...) -> list[StreamEvent]: ...
 
 
-_scalar = st.sampled_from([None, True, 0, 1, -1, 2.5, 1e300, 2**63, "", "x", "{}", "}", "{", "é😀"])
-_junk: _Values = _scalar | st.lists(_scalar, max_size=2) | st.just({}) | st.just({"text": "t"})
+def _chunk(delta: JsonValue, finish: JsonValue = None, **fields: JsonValue) -> JsonObject:
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **fields}
 
 
-def _mostly(likely: _Values, unlikely: _Values = _junk, *, one_in: int = 12) -> _Values:
-    # Hypothesis would choose among all alternatives alike, and hardly a stream would get far.
-    return st.tuples(st.integers(1, one_in), likely, unlikely).map(
-        lambda drawn: drawn[2] if drawn[0] == one_in else drawn[1]
-    )
+def _call(**fields: JsonValue) -> JsonObject:
+    function: JsonObject = {
+        name: fields.pop(name) for name in ("name", "arguments") if name in fields
+    }
+    return _chunk({"tool_calls": [{**fields, "function": function}]})
 
 
-def _object(**fields: _Values) -> _Values:
-    return _mostly(st.fixed_dictionaries({}, optional=fields))
-
-
-_words = _mostly(st.sampled_from([None, "", "x", "é😀", "{}", '{"a"', ":1}"]))
-_fragment = _object(
-    index=_mostly(st.integers(0, 2)),
-    id=_mostly(st.sampled_from(["a", "b", ""])),
-    type=st.sampled_from(["function", "custom"]),
-    function=_object(name=_mostly(st.sampled_from("fg")), arguments=_words),
-    custom=_mostly(st.none(), _object(name=_words, input=_words), one_in=6),
+_USAGE: JsonObject = {
+    "prompt_tokens": 9,
+    "completion_tokens": 4,
+    "total_tokens": 13,
+    "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 1},
+    "completion_tokens_details": {"reasoning_tokens": 2},
+}
+_CHUNKS: list[JsonObject] = [
+    _chunk({"role": "assistant", "content": None}),
+    _chunk({"content": ""}),
+    _chunk({"content": "é😀\u2028"}),
+    _chunk({"content": [{"type": "text", "text": "t"}, {"type": "thinking", "thinking": "h"}]}),
+    _chunk({"reasoning": "hm", "reasoning_content": "hm"}),
+    _chunk({"reasoning": "hm", "content": "a", "refusal": "no"}),
+    _chunk({"refusal": "no"}),
+    _call(index=0, id="a", name="f", arguments=""),
+    _call(index=0, id="a", name="f", arguments='{"x"'),
+    _call(index=0, arguments=":1}"),
+    _call(index=0, id="b", name="g", arguments="{}"),
+    _call(index=1, id="b", name="g", arguments="{"),
+    _call(index=1, arguments="}"),
+    _call(index=2, name="f", arguments="{}"),
+    _call(id="c", name="f", arguments={"x": 1}),
+    _call(arguments="{"),
+    _call(),
+    _chunk({"tool_calls": [{"index": 0, "function": {"arguments": "x"}}, {"index": 1, "id": "d"}]}),
+    _chunk({"tool_calls": [{"id": "e", "type": "custom", "custom": {"name": "s", "input": "i"}}]}),
+    _chunk({"function_call": {"name": "f", "arguments": "{"}}),
+    _chunk({"function_call": {"arguments": "}"}}),
+    _chunk({"content": "a"}, usage=_USAGE, id="chatcmpl-1", model="m", created=7),
+    _chunk({}, usage=None, id="x"),
+    {"choices": [{"index": 1, "delta": {"content": "other"}, "finish_reason": "stop"}]},
+    {"choices": [{"message": {"content": "whole"}, "usage": _USAGE}]},
+    {"choices": []},
+    {"choices": [], "usage": _USAGE},
+    {"type": "ping"},
+]
+_ENDS: list[JsonObject] = [
+    _chunk({}, "stop"),
+    _chunk({"content": "."}, "length", usage=_USAGE),
+    _chunk({}, "tool_calls"),
+    {"choices": [{"delta": None, "finish_reason": "stop", "stop_reason": "END"}]},
+]
+_going_on = st.sampled_from(
+    [b"data: " + dumps(chunk) + b"\n\n" for chunk in _CHUNKS]
+    + [b"data:" + dumps(chunk) + b"\r\n" for chunk in _CHUNKS[:6]]
+    + [b": ping\n\n", b"\r\n\r\n", b"data:\n\n", b"id: 1\n", b"event: chunk\n"]
 )
-_content_part = _object(
-    type=st.sampled_from(["text", "thinking", "refusal"]),
-    text=_words,
-    refusal=_words,
-    thinking=_words | st.lists(_object(text=_words), max_size=2),
+_ending = st.sampled_from([b"data: " + dumps(chunk) + b"\n\n" for chunk in _ENDS])
+_breaking = st.sampled_from(
+    [
+        b"data: [DONE]\n\n",
+        b"event: error\n",
+        b"data: {",
+        b"\xef\xbb\xbf",
+        b"data: 5\n\n",
+        b'{"error":"bare"}\n',
+        b'data: {"error":{"code":429,"message":"m"}}\n\n',
+    ]
+) | st.binary(max_size=8)
+_streams = st.builds(
+    lambda *pieces: b"".join(piece for some in pieces for piece in some),
+    st.lists(_going_on, max_size=6),
+    st.lists(_ending | _breaking, max_size=1),
+    st.lists(_going_on, max_size=2),
+    st.lists(_ending, max_size=1),
+    st.lists(_breaking, max_size=1),
 )
-_delta = _object(
-    content=_mostly(_words, st.lists(_content_part, max_size=2), one_in=4),
-    reasoning=_words,
-    reasoning_content=_words,
-    refusal=_mostly(st.none(), _words, one_in=6),
-    tool_calls=_mostly(st.lists(_fragment, max_size=3)),
-    function_call=_mostly(st.none(), _object(name=_words, arguments=_words), one_in=6),
-)
-_count = _mostly(st.integers(0, 9))
-_usage = _object(
-    prompt_tokens=_count,
-    completion_tokens=_count,
-    total_tokens=_count,
-    prompt_tokens_details=_object(cached_tokens=_count, cache_write_tokens=_count),
-    completion_tokens_details=_object(reasoning_tokens=_count),
-)
-_rarely_error = _mostly(
-    st.none(), _object(message=_words, code=_junk, type=_junk, metadata=_junk), one_in=30
-)
-_choice = _object(
-    index=_mostly(st.just(0), st.sampled_from([1, None, "0"]), one_in=6),
-    delta=_delta,
-    message=_mostly(st.none(), _delta, one_in=6),
-    finish_reason=st.sampled_from([None, None, None, "", "stop", "length", 5]),
-    stop_reason=_junk,
-    usage=_usage,
-    error=_rarely_error,
-)
-_chunk = _mostly(
-    st.fixed_dictionaries(
-        {"choices": _mostly(st.lists(_choice, min_size=1, max_size=2))},
-        optional={
-            "id": _junk,
-            "model": _junk,
-            "created": _junk,
-            "usage": _usage,
-            "error": _rarely_error,
-        },
-    ),
-    one_in=30,
-)
-_usage_chunk = st.fixed_dictionaries({"choices": st.just([]), "usage": _usage})
-_event = st.tuples(
-    _mostly(_chunk, _usage_chunk),
-    _mostly(st.just(("data: ", "\n\n")), st.sampled_from([("data:", "\n"), ("", "\n")])),
-).map(lambda drawn: b"%b%b%b" % (drawn[1][0].encode(), dumps(drawn[0]), drawn[1][1].encode()))
-_harmless = st.sampled_from([b": ping\n\n", b"\r\n\r\n", b"data:\n\n", b"id: 1\n"])
-_harmful = st.sampled_from([b"data: [DONE]\n\n", b"data: {", b"event: error\n", b"\xef\xbb\xbf"])
-_frame = _mostly(_mostly(_event, _harmless, one_in=6), _harmful | st.binary(max_size=8), one_in=20)
-_streams = st.lists(_frame, max_size=8).map(b"".join)
 
 
 @given(stream=_streams, cuts=st.lists(st.integers(0, 1000), max_size=6), every_byte=st.booleans())
@@ -181,7 +181,7 @@ def _as_a_client_of_this_dialect_sees(answer: ChatResponse) -> tuple[object, ...
             part = ToolCall(
                 id=part.id or _issued(calls), name=part.name, arguments=part.arguments or "{}"
             )
-        calls += not isinstance(part, Text | Thinking)
+        calls += isinstance(part, ToolCall | Opaque)
         parts.append(part)
     return tuple(parts)
 
@@ -227,6 +227,45 @@ _answers = st.builds(
     st.lists(st.tuples(st.sampled_from("fg"), st.sampled_from(['{"x":1}', '{"x'])), max_size=2),
     st.booleans(),
 )
+
+
+_JUNK: list[JsonValue] = [
+    None,
+    True,
+    -1,
+    2.5,
+    1e300,
+    2**63,
+    "",
+    "x",
+    [],
+    [None],
+    [[]],
+    {},
+    {"text": 5},
+]
+
+
+def _with_junk(value: JsonValue) -> Iterator[JsonValue]:
+    """``value`` with junk in one place after the other, at every depth."""
+    yield from _JUNK
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            for changed in _with_junk(inner):
+                yield {**value, name: changed}
+    elif isinstance(value, list):
+        for at, inner in enumerate(value):
+            for changed in _with_junk(inner):
+                yield [*value[:at], changed, *value[at + 1 :]]
+
+
+@pytest.mark.parametrize("chunk", [*_CHUNKS, *_ENDS], ids=lambda chunk: dumps(chunk).decode())
+def test_junk_in_any_place_of_a_chunk_is_borne(decoded: DecodesStream, chunk: JsonObject) -> None:
+    for broken in _with_junk(chunk):
+        stream = b"".join(
+            b"data: " + dumps(frame) + b"\n\n" for frame in (broken, broken, _chunk({}, "stop"))
+        )
+        _check_parts(decoded(stream))
 
 
 @given(_answers)

@@ -111,7 +111,7 @@ class CallFragments:
         if call is None or _begins_anew(call, call_id, name, arguments):
             known = self._by_id.get(call_id) if call_id else None
             call = known or self._opened(call_id)
-        elif call_id and not call.id:
+        elif not call.id and call_id not in self._by_id:
             call.id = call_id
         if number is not None:
             self._by_number[number] = call

@@ -24,6 +24,7 @@ from forebay.protocol.jsontext import JsonObject
 
 class OpenAIChatCodec(ChatCodec):
     api = OPENAI_CHAT
+    path = "/v1/chat/completions"
     dialect = OPENAI
     stream_content_type = "text/event-stream; charset=utf-8"
 

@@ -1,0 +1,189 @@
+"""Who is served how much, and when, while more is asked for than a pool can give."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+from statistics import median
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pool_simulation import ListedTicket, ListLane, Service, one_target
+
+from forebay.actors.scheduling.gates import Gate
+from forebay.actors.scheduling.rates import RateGate, Unit
+from forebay.actors.scheduling.slots import SlotGate
+
+
+def _slots(number: int) -> Gate:
+    return SlotGate("slots", number)
+
+
+def _requests(rate: float, burst: float) -> Gate:
+    return RateGate("requests", Unit.REQUESTS, rate=rate, burst=burst)
+
+
+def _tokens(rate: float, burst: float) -> Gate:
+    return RateGate("tokens", Unit.TOKENS, rate=rate, burst=burst)
+
+
+_SCARCITIES: dict[str, Callable[[], Gate]] = {
+    "one slot": lambda: _slots(1),
+    "eight slots": lambda: _slots(8),
+    "requests": lambda: _requests(10, 10),
+    "tokens": lambda: _tokens(3000, 3000),
+}
+
+
+@pytest.mark.parametrize("scarcity", _SCARCITIES)
+@pytest.mark.parametrize("estimates", ["right", "wrong"])
+def test_backlogged_clients_are_served_tokens_by_weight(scarcity: str, estimates: str) -> None:
+    random = Random(7)
+
+    def used(ticket: ListedTicket) -> float:
+        return ticket.demand.tokens * (1.0 if estimates == "right" else random.uniform(0.1, 2.0))
+
+    pool, lane = one_target(_SCARCITIES[scarcity]())
+    service = Service(pool, used=used)
+    weights = {"one": 1.0, "two": 2.0, "four": 4.0}
+    for client, weight in weights.items():
+        for _ in range(1200):
+            service.offer(lane, client, random.uniform(10, 600), weight=weight)
+    while len(service.started) < 1500:
+        service.run(service.now + 10)
+    assert all(flow.tickets for flow in lane.flows.values())
+    per_weight = [service.tokens[key] / weights[key.client] for key in service.tokens]
+    assert max(per_weight) <= 1.02 * min(per_weight)
+
+
+@pytest.mark.parametrize(
+    "estimate",
+    [(100.0, 100.0), (50.0, 150.0), (900.0, 1100.0), (10.0, 30.0)],
+    ids=["right", "scattered", "too high", "too low"],
+)
+@pytest.mark.parametrize("scarcity", _SCARCITIES)
+def test_equal_jobs_in_a_closed_loop_are_served_in_rotation(
+    scarcity: str, estimate: tuple[float, float]
+) -> None:
+    random = Random(3)
+    pool, lane = one_target(_SCARCITIES[scarcity]())
+    service = Service(pool, used=lambda ticket: 100.0)
+    waits: list[float] = []
+
+    def again(lane: ListLane, ticket: ListedTicket) -> None:
+        waits.append(ticket.waited)
+        service.offer(lane, ticket.client, random.uniform(*estimate))
+
+    service.on_finished = again
+    for number in range(30):
+        service.offer(lane, f"client-{number}", random.uniform(*estimate))
+    while len(waits) < 600:
+        service.run(service.now + 10)
+    settled = waits[120:]
+    assert max(settled) <= 1.1 * median(settled)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    others=st.integers(1, 8), in_flight=st.integers(1, 10), queued=st.integers(20, 60),
+    after=st.floats(0, 15),
+)  # fmt: skip
+def test_a_newcomer_waits_for_one_job_of_each_other_client(
+    others: int, in_flight: int, queued: int, after: float
+) -> None:
+    pool, lane = one_target(_slots(in_flight))
+    service = Service(pool)
+    for _ in range(queued):
+        for number in range(others):
+            service.offer(lane, f"client-{number}")
+    service.run(after)
+    before = len(service.started)
+    newcomer = service.offer(lane, "newcomer")
+    service.run(after + others + in_flight + 2)
+    assert service.started.index(newcomer) - before <= others + in_flight
+
+
+@pytest.mark.parametrize("estimate", [1000.0, 4000.0])
+@pytest.mark.parametrize("gate", [_requests(1, 100), _slots(1), _slots(50)], ids=str)
+def test_a_newcomer_does_not_pay_for_estimates_that_were_too_high(
+    gate: Gate, estimate: float
+) -> None:
+    """All wait for as long as a job or two take that really are as large as was thought."""
+    pool, lane = one_target(gate)
+    service = Service(pool, seconds=0.5, used=lambda ticket: 100.0)
+    for _ in range(1000):
+        service.offer(lane, "noisy", estimate)
+    service.run(8.1)
+    before = sum(service.tokens.values())
+    newcomer = service.offer(lane, "newcomer", estimate)
+    while newcomer.started_at is None:
+        service.run(service.now + 0.1)
+    assert sum(service.tokens.values()) - before <= 2 * estimate
+
+
+def test_who_was_idle_gets_its_part_and_no_more() -> None:
+    pool, lane = one_target(_slots(1))
+    service = Service(pool)
+    for _ in range(400):
+        service.offer(lane, "busy")
+    service.offer(lane, "sometimes")
+    service.run(200)
+    for _ in range(200):
+        service.offer(lane, "sometimes")
+    since = len(service.started)
+    service.run(300)
+    assert Counter(service.started_clients(since)) == {"busy": 50, "sometimes": 50}
+
+
+def test_what_was_taken_from_an_idle_pool_costs_nothing_later() -> None:
+    pool, lane = one_target(_slots(1))
+    service = Service(pool)
+    for _ in range(100):
+        service.offer(lane, "early", 5000.0)
+    service.run(200)
+    assert len(service.started) == 100
+    for _ in range(50):
+        service.offer(lane, "early")
+        service.offer(lane, "late")
+    service.run(240)
+    assert Counter(service.started_clients(100)) == {"early": 20, "late": 20}
+
+
+def test_a_burst_of_one_client_delays_another_by_a_turn() -> None:
+    pool, lane = one_target(_requests(10, 1))
+    service = Service(pool, seconds=0.01)
+    for _ in range(500):
+        service.offer(lane, "a")
+    waits: list[float] = []
+    for second in range(5):
+        service.run(float(second))
+        ticket = service.offer(lane, "b")
+        service.run(second + 0.9)
+        waits.append(ticket.waited)
+    assert max(waits) <= 0.2 + 1e-9
+
+
+def test_a_client_cannot_get_more_by_many_small_jobs_or_one_large() -> None:
+    pool, lane = one_target(_tokens(1000, 1000))
+    service = Service(pool)
+    for _ in range(2000):
+        service.offer(lane, "small", 10.0)
+    for _ in range(50):
+        service.offer(lane, "large", 2000.0)
+    service.run(40)
+    small, large = sorted(service.tokens.values())
+    assert large - small <= 3000
+
+
+def test_idle_clients_leave_no_memory() -> None:
+    pool, lane = one_target(_slots(2))
+    service = Service(pool, seconds=0.1)
+    for number in range(300):
+        service.offer(lane, f"client-{number}")
+    assert pool.backlogged_clients == 300
+    service.run(60)
+    assert len(service.started) == 300
+    assert pool.backlogged_clients == 0
+    assert pool.remembered_shares == 0

@@ -1,0 +1,210 @@
+"""Every official client over every kind of upstream hears what the upstream says.
+
+What the sandbox says to the same client when it is asked directly is what has to come through the
+gateway, in the same types, whatever dialects lie between.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+import pytest
+from live_gateway import UPSTREAMS, LiveGateway
+from sdk_questions import PNG, City, End, Question, Said, Speaker, Tool
+
+CLIENTS = ("openai", "anthropic", "ollama")
+RELAYED = {("openai", "o"), ("anthropic", "a"), ("ollama", "l")}
+"""The pairs of one dialect: the upstream's bytes pass through."""
+WEATHER = Tool("weather")
+NEWS = Tool("news", ("topic", "day"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A question, and what any client must hear."""
+
+    question: Question
+    text: str = ""
+    """A pattern."""
+    thinking: str = ""
+    """A pattern."""
+    calls: tuple[Tool, ...] = ()
+    end: End = End.DONE
+    output_tokens: int | None = None
+
+
+CASES = {
+    "chat": Case(Question(text="hello"), r"You said: hello\n[\w ]+\."),
+    "unicode": Case(Question(text="Grüße, 世界 🌍 «é»"), r"You said: Grüße, 世界 🌍 «é»\n[\w ]+\."),
+    "system prompt": Case(Question(text="hi", system="Please be brief."), r"\w+\."),
+    "long": Case(Question(text="lorem ipsum " * 80), r"You said: (lorem ipsum ){80}"),
+    "max tokens": Case(
+        Question(text="one two three", max_tokens=5),
+        r"You said: one .*",
+        end=End.LENGTH,
+        output_tokens=5,
+    ),
+    "stop sequence": Case(
+        Question(text="one STOP two", stop=("HALT", "STOP")),
+        r"You said: one ",
+        end=End.STOP_SEQUENCE,
+    ),
+    "refusal": Case(Question(text="please refuse"), r"I can't help with that\.", end=End.REFUSED),
+    "image": Case(
+        Question(text="look", image=PNG),
+        r"You sent 1 image: image/png \(68 bytes\)\. You said: look\n[\w ]*\.?",
+    ),
+    "JSON schema": Case(Question(text="a city", wants_city=True), r"\{.*\}"),
+    "thinking": Case(
+        Question(text="ponder", thinks=True),
+        r"You said: ponder\n[\w ]+\.",
+        thinking=r"The user wrote 6 characters\. [\w ]+\.?",
+    ),
+    "thinking unasked": Case(
+        Question(text="ponder", model="sandbox-thinking"),
+        r"You said: ponder\n[\w ]+\.",
+        thinking=r"The user wrote 6 characters\. [\w ]+\.?",
+    ),
+    "tool": Case(
+        Question(text="use the tool", tools=(NEWS, WEATHER)), calls=(NEWS,), end=End.TOOLS
+    ),
+    "forced tool": Case(
+        Question(text="weather! use the tool", tools=(NEWS, WEATHER), must_call=True),
+        calls=(WEATHER,),
+        end=End.TOOLS,
+    ),
+    "parallel tools": Case(
+        Question(text="use all tools", tools=(WEATHER, NEWS)),
+        calls=(WEATHER, NEWS),
+        end=End.TOOLS,
+    ),
+    "tool without arguments": Case(
+        # Trap 82: no upstream sends a fragment of arguments for it.
+        Question(text="use the tool", tools=(Tool("now", ()),)),
+        calls=(Tool("now", ()),),
+        end=End.TOOLS,
+    ),
+    "tools not used": Case(Question(text="hello", tools=(WEATHER,)), r"You said: hello\n[\w ]+\."),
+}
+
+
+def ask(speaker: Speaker, upstream: str | None, question: Question, *, stream: bool) -> Said:
+    model = question.model or "sandbox-chat"
+    name = model if upstream is None else f"{upstream}/{model}"
+    return speaker.ask(replace(question, model=name), stream=stream)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize("upstream", UPSTREAMS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_answer_comes_through_as_the_upstream_gives_it(
+    gateway: LiveGateway,
+    speakers: dict[str, Speaker],
+    direct_speakers: dict[str, Speaker],
+    client: str,
+    upstream: str,
+    case: Case,
+    stream: bool,
+) -> None:
+    """Traps 17, 28, 35, 44, 55, 62, 65, 66, 77, 79, 82 and the stream rules of section Z."""
+    direct = ask(direct_speakers[client], None, case.question, stream=False)
+    before = gateway.statistics()
+    said = ask(speakers[client], upstream, case.question, stream=stream)
+    after = gateway.statistics()
+
+    assert re.fullmatch(case.text, said.text)
+    assert re.fullmatch(case.thinking, said.thinking)
+    assert [(call.name, tuple(call.arguments)) for call in said.calls] == [
+        (tool.name, tool.arguments) for tool in case.calls
+    ]
+    assert (said.text, said.thinking) == (direct.text, direct.thinking)
+    assert [call.arguments for call in said.calls] == [call.arguments for call in direct.calls]
+    assert said.parsed == direct.parsed
+    if case.question.wants_city:
+        City.model_validate_json(said.text)
+    check_end(said, case.end, client, upstream)
+
+    # Usage: exactly what the upstream has counted.
+    assert said.input_tokens == after.input_tokens - before.input_tokens
+    assert said.output_tokens == after.output_tokens - before.output_tokens == direct.output_tokens
+    assert case.output_tokens in (None, said.output_tokens)
+
+    check_identity(said, client, upstream, case.question.model or "sandbox-chat")
+    if stream and case.text and len(said.text) > 40:
+        assert said.fragments > 4
+    if stream and case.calls and any(tool.arguments for tool in case.calls):
+        # Where the upstream sends arguments bit by bit, they arrive so.
+        assert said.fragments > 1 or "ollama" in (client, {"l": "ollama"}.get(upstream))
+
+
+def check_end(said: Said, end: End, client: str, upstream: str) -> None:
+    """Dialects differ in what they can say of an end."""
+    if end is End.STOP_SEQUENCE:
+        # Only Anthropic's upstream tells which it was, and only Anthropic's client hears it.
+        told = (client, upstream) == ("anthropic", "a")
+        assert said.stop_sequence == ("STOP" if told else None)
+        end = End.STOP_SEQUENCE if told else End.DONE
+    else:
+        assert said.stop_sequence is None
+    if end is End.REFUSED and "ollama" in (client, {"l": "ollama"}.get(upstream)):
+        end = End.DONE
+    assert said.end is end
+
+
+def check_identity(said: Said, client: str, upstream: str, model: str) -> None:
+    """Ids and names in the client's own forms, and the headers that tell what happened."""
+    ids = {"openai": r"chatcmpl-\w{20,}", "anthropic": r"msg_\w{20,}", "ollama": ""}
+    assert re.fullmatch(ids[client], said.id)
+    relayed = (client, upstream) in RELAYED
+    assert said.model == (model if relayed else f"{upstream}/{model}")
+    for call in said.calls:
+        assert call.id == "" if client == "ollama" else re.fullmatch(r"[\w-]{8,40}", call.id)
+    assert len({call.id for call in said.calls}) == len(said.calls) or client == "ollama"
+    headers = said.heard.headers
+    assert said.heard.status == 200
+    assert headers["x-forebay-target"] == f"{upstream}/{model}"
+    assert headers["x-forebay-attempts"] == "1"
+    assert headers["x-forebay-waited-ms"].isdecimal()
+    assert headers["x-forebay-cache"] == "off"
+    assert headers["x-request-id"] == headers["request-id"]
+    # Trap 91: with it a client takes a cut stream for a whole one.
+    assert headers.get("connection") != "close"
+
+
+TOOL_LOOPS = {
+    "one tool": Question(text="use the tool", tools=(WEATHER,)),
+    "forced tool": Question(text="use the tool", tools=(WEATHER,), must_call=True),
+    "parallel tools": Question(text="use all tools", tools=(WEATHER, NEWS), system="You are kind."),
+    "thinking": Question(text="use all tools", tools=(WEATHER, NEWS), thinks=True),
+    "thinking unasked": Question(text="use the tool", tools=(WEATHER,), model="sandbox-thinking"),
+}
+
+
+LOSES_THINKING = {("openai", "a"), ("ollama", "a")}
+"""Pairs whose client can't carry signed thinking back to the upstream that wants it: there the
+sandbox, unlike Anthropic itself, refuses to think on, even at adaptive thinking."""
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("question", TOOL_LOOPS.values(), ids=TOOL_LOOPS.keys())
+@pytest.mark.parametrize("upstream", UPSTREAMS)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_tool_loop_goes_round(
+    speakers: dict[str, Speaker], client: str, upstream: str, question: Question, stream: bool
+) -> None:
+    """The calls, their results as the SDK sends them back, and a text that quotes these. Traps 19,
+    22, 24, 25, 27, 52, 53, 54."""
+    called = ask(speakers[client], upstream, question, stream=stream)
+    assert called.end is End.TOOLS
+    assert [call.name for call in called.calls] == [tool.name for tool in question.tools]
+
+    results = tuple(f"{tool.name}: fine, {at}°" for at, tool in enumerate(question.tools))
+    thinks_on = question.thinks and (client, upstream) not in LOSES_THINKING
+    answered = replace(question, must_call=False, thinks=thinks_on, history=((called, results),))
+    said = ask(speakers[client], upstream, answered, stream=stream)
+    assert said.text == "\n".join(f"The tool said: {result}" for result in results)
+    assert said.calls == ()
+    assert said.end is End.DONE
+    assert bool(said.thinking) == (thinks_on or question.model == "sandbox-thinking")

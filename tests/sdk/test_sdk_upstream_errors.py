@@ -1,0 +1,202 @@
+"""What goes wrong upstream: what is mended here, what the client hears of the rest, and that it
+never takes a broken answer for a whole one.
+
+Faults leave traces at their target (a pause, an open breaker), so each test has its own gateway.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from live_gateway import UPSTREAMS, LiveGateway, live_gateway
+from sdk_errors import ERROR_CLASSES, UNAVAILABLE, error_message
+from sdk_questions import Question, Speaker
+from sdk_wire import Exchange
+
+MakeSpeakers = Callable[..., dict[str, Speaker]]
+
+CLIENTS = ("openai", "anthropic", "ollama")
+RELAYED = {("openai", "o"), ("anthropic", "a"), ("ollama", "l")}
+NINE_PAIRS = [
+    pytest.param(client, upstream, id=f"{client}-{upstream}")
+    for client in CLIENTS
+    for upstream in UPSTREAMS
+]
+WAYS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+
+
+def question_with(fault: str, upstream: str) -> Question:
+    return Question(text=f"hello [[fault: {fault}]]", model=f"{upstream}/sandbox-chat")
+
+
+def heard_error(speaker: Speaker, question: Question, status: int, *, stream: bool) -> str:
+    """Ask, with an SDK that would try again; the message of the one error that it hears."""
+    with pytest.raises(ERROR_CLASSES[speaker.dialect][status]):
+        speaker.ask(question, stream=stream)
+    (heard,) = speaker.wire.exchanges
+    assert heard.status == status
+    return error_message(speaker.dialect, status, heard.headers, heard.body)
+
+
+@WAYS
+@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+def test_a_request_that_the_upstream_rejects_is_a_400_at_once(
+    gateway: LiveGateway, make_speakers: MakeSpeakers, client: str, upstream: str, stream: bool
+) -> None:
+    speaker = make_speakers(gateway.url, max_retries=2)[client]
+    before = gateway.statistics().received
+    message = heard_error(speaker, question_with("400", upstream), 400, stream=stream)
+    assert "invalid request" in message.lower()
+    assert gateway.statistics().received == before + 1
+    assert speaker.wire.last.headers["x-forebay-target"] == f"{upstream}/sandbox-chat"
+
+
+@WAYS
+@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+def test_a_prompt_that_is_too_long_is_said_in_the_words_that_agents_look_for(
+    gateway: LiveGateway, make_speakers: MakeSpeakers, client: str, upstream: str, stream: bool
+) -> None:
+    """Trap 122."""
+    speaker = make_speakers(gateway.url, max_retries=2)[client]
+    message = heard_error(speaker, question_with("context", upstream), 400, stream=stream)
+    if client == "anthropic":
+        assert "prompt is too long" in message
+    elif client == "openai":
+        assert json.loads(speaker.wire.last.body)["error"]["code"] == "context_length_exceeded"
+    else:
+        assert any(words in message for words in ("context length", "prompt is too long"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "stream"), [("500", True), ("garbage", False), ("garbage", True)]
+)
+@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+def test_an_upstream_that_keeps_failing_is_a_502_that_no_sdk_tries_again(
+    make_speakers: MakeSpeakers, client: str, upstream: str, fault: str, stream: bool
+) -> None:
+    """Trap 120: three attempts here, one at the SDK."""
+    with live_gateway() as live:
+        speaker = make_speakers(live.url, max_retries=2)[client]
+        heard_error(speaker, question_with(fault, upstream), 502, stream=stream)
+        heard = speaker.wire.last
+        assert heard.headers["x-should-retry"] == "false"
+        assert heard.headers["x-forebay-attempts"] == "3"
+        assert live.statistics().received == 3
+
+
+@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+def test_an_upstream_that_hangs_up_without_a_word_is_a_502(
+    make_speakers: MakeSpeakers, client: str, upstream: str
+) -> None:
+    with live_gateway() as live:
+        speaker = make_speakers(live.url, max_retries=2)[client]
+        heard_error(speaker, question_with("reset", upstream), 502, stream=True)
+        assert speaker.wire.last.headers["x-forebay-attempts"] == "3"
+
+
+@pytest.mark.parametrize("fault", ["402", "quota"])
+@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+def test_spent_credit_of_the_gateway_is_an_outage_and_no_429(
+    make_speakers: MakeSpeakers, client: str, upstream: str, fault: str
+) -> None:
+    """Traps 109 and 110."""
+    if (fault, upstream) == ("quota", "l"):
+        fault = "402"  # Ollama's own servers say it in prose, without a code
+    with live_gateway() as live:
+        speaker = make_speakers(live.url, max_retries=2)[client]
+        status = UNAVAILABLE[client]
+        message = heard_error(speaker, question_with(fault, upstream), status, stream=True)
+        assert "quota is spent" in message
+        assert speaker.wire.last.headers["x-should-retry"] == "false"
+        assert live.statistics().received == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "stream"),
+    [
+        ("error-first", False),
+        ("error-first", True),
+        ("429", True),
+        ("500", False),
+        ("503", True),
+        ("529", False),
+        ("reset", True),
+    ],
+)
+@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+def test_what_passes_is_mended_here_and_the_client_hears_nothing_of_it(
+    make_speakers: MakeSpeakers, client: str, upstream: str, fault: str, stream: bool
+) -> None:
+    """Traps 76, 85, 111, 112: refusals, and errors inside an answer with status 200, before any
+    content. The streams hold to all rules of their dialect, with one beginning."""
+    with live_gateway() as live:
+        speaker = make_speakers(live.url)[client]
+        said = speaker.ask(question_with(f"{fault}, times=1", upstream), stream=stream)
+        assert said.text.startswith("You said: hello [[fault:")
+        assert len(speaker.wire.exchanges) == 1
+        assert live.statistics().received == 2
+        # A connection that was used before may have died of age: that is tried again below.
+        attempts = {"1", "2"} if fault == "reset" else {"2"}
+        assert said.heard.headers["x-forebay-attempts"] in attempts
+
+
+@dataclass(frozen=True)
+class Broken:
+    fault: str
+    told: tuple[str, ...] = ()
+    """Words of which one is in the message; none where the SDK may only find broken bytes."""
+
+
+BROKEN_STREAMS = {
+    "an error": Broken("error-midstream=4", ("verload",)),
+    "a reset": Broken("reset-midstream=4", ("broke",)),
+    "a cut": Broken("cut-midstream=4", ("closed the connection early",)),
+    "an end": Broken("end-midstream=4", ("ended before",)),
+    "an end after all content": Broken("end-midstream=999", ("ended before",)),
+    "garbage": Broken("garbage-midstream=4"),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN_STREAMS.values(), ids=BROKEN_STREAMS.keys())
+@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+def test_a_stream_that_breaks_raises_and_never_looks_like_a_whole_one(
+    make_speakers: MakeSpeakers, client: str, upstream: str, broken: Broken
+) -> None:
+    """Traps 86, 87, 88 and 90."""
+    with live_gateway() as live:
+        speaker = make_speakers(live.url, max_retries=2)[client]
+        relays_garbage = not broken.told and (client, upstream) in RELAYED
+        failures = json.JSONDecodeError if relays_garbage else speaker.failures
+        with pytest.raises(failures) as raised:
+            speaker.ask(question_with(broken.fault, upstream), stream=True)
+        (heard,) = speaker.wire.exchanges
+        assert heard.status == 200
+        assert live.statistics().received == 1
+        assert b"said" in heard.body, "what had come before the break was passed on"
+        if not relays_garbage:
+            assert not broken.told or any(word in str(raised.value) for word in broken.told)
+            check_last_words(client, heard)
+
+
+def check_last_words(client: str, heard: Exchange) -> None:
+    """The last that is said is the dialect's own error, and nothing says that all is done."""
+    match client:
+        case "openai":
+            *before, (event, last) = heard.frames
+            assert event is None
+            assert set(json.loads(last)["error"]) >= {"message", "type", "param", "code"}
+            chunks = [json.loads(data) for _, data in before]
+            reasons = [one["finish_reason"] for chunk in chunks for one in chunk["choices"]]
+            assert set(reasons) == {None}
+        case "anthropic":
+            *before, (event, last) = heard.frames
+            assert event == "error"
+            assert json.loads(last)["type"] == "error"
+            assert {event for event, _ in before}.isdisjoint({"message_delta", "message_stop"})
+        case _:
+            *lines, last = heard.lines
+            assert set(json.loads(last)) == {"error"}
+            assert not any(json.loads(line)["done"] for line in lines)
