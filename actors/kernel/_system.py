@@ -91,11 +91,6 @@ class ActorSystem(ActorParent):
         self._node.state = ActorState.DRAINING
         await self._children.abort()
 
-    def _end(self) -> None:
-        self._node.state = ActorState.STOPPED
-        for adopted in self._node.children.values():
-            close_adopted(adopted)
-
 
 @asynccontextmanager
 async def open_actor_system(
@@ -134,9 +129,12 @@ async def open_actor_system(
             finally:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + ABORT_GRACE):
                     await system.abort()
-                system._end()
     except BaseExceptionGroup as group:
         failure = public_failure(group)
         if failure is group:
             raise
         raise failure from failure.__cause__
+    finally:
+        node.state = ActorState.STOPPED
+        for adopted in node.children.values():  # all actors are gone by now
+            close_adopted(adopted)
