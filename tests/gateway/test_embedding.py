@@ -77,9 +77,11 @@ async def test_callers_take_turns_by_weight(autojump_clock: MockClock) -> None:
         async def ask_again(client: Client) -> None:
             while True:
                 await world.gateway.chat(_ask("x"), client=client).response()
-                served[client.name] += 1
+                # By then what a job costs is known; before, turns are taken by estimates.
+                if trio.current_time() > 30:
+                    served[client.name] += 1
 
-        with trio.move_on_after(90):
+        with trio.move_on_after(120):
             async with trio.open_nursery() as nursery:
                 for _ in range(4):
                     nursery.start_soon(ask_again, Client(name="light"))
