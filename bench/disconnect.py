@@ -15,6 +15,7 @@ from typing import Final
 import trio
 from harness.figures import Figure, Report, argument_parser, at_most, publish, quantile
 from harness.http import Connection
+from harness.machine import Bystanders
 from harness.processes import Server, gateway, prepare_process, sandbox
 from harness.scene import (
     MODEL,
@@ -45,6 +46,7 @@ async def crowd_leaves(server: Server, upstream: Server, count: int) -> Report:
     await warm.exchange(chat_request())
     warm.close()
     await trio.sleep(0.5)
+    bystanders = Bystanders(server, upstream)
     files_before = server.resources().open_files
     sessions_before = (await gateway_state(server)).sessions
     calls_before = (await upstream_counts(upstream)).received
@@ -79,6 +81,7 @@ async def crowd_leaves(server: Server, upstream: Server, count: int) -> Report:
         Figure("open files with all waiting", waiting.open_files),
         Figure("gateway CPU per client that left", 1000 * spent / count, "ms"),
         at_most("errors in the gateway's log", server.faults_logged(), 0),
+        bystanders.figure(),
     )
     return Report(f"{count} waiting clients leave at once", figures)
 
@@ -132,6 +135,7 @@ async def streams_are_cut(server: Server, upstream: Server, times: int) -> Repor
     await change_sandbox(
         upstream, latency_ms=0, token_interval_ms=TOKEN_INTERVAL_MS, reply_tokens=5000
     )
+    bystanders = Bystanders(server, upstream)
     until_cancelled: list[float] = []
     for number in range(times):
         cancelled = (await upstream_counts(upstream)).cancelled
@@ -150,6 +154,7 @@ async def streams_are_cut(server: Server, upstream: Server, times: int) -> Repor
         at_most("slowest", max(until_cancelled), STREAM_TARGET_MS, "ms"),
         at_most("calls still in flight", state.in_flight, 0),
         at_most("errors in the gateway's log", server.faults_logged(), 0),
+        bystanders.figure(),
     )
     return Report(f"{times} clients leave in the middle of a stream", figures)
 

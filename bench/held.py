@@ -16,7 +16,9 @@ from typing import Final
 import trio
 from harness.figures import Figure, Report, argument_parser, at_most, publish
 from harness.http import Connection, Disconnected
+from harness.machine import Bystanders
 from harness.processes import Server, gateway, prepare_process, sandbox
+from harness.pulse import Pulse
 from harness.scene import (
     MODEL,
     change_sandbox,
@@ -67,25 +69,34 @@ async def measure(server: Server, upstream: Server, count: int, *, stream: bool)
     await occupant.send(chat_request(model="sandbox-chat"))
     await trio.sleep(0.5)
 
+    bystanders = Bystanders(server, upstream)
+    connections_before = (await upstream_counts(upstream)).connections - 1  # the occupant's
     crowd = Crowd(server, stream=stream)
+    pulse = Pulse(server)
     before = server.resources()
     began = trio.current_time()
     with trio.move_on_after(_GIVE_UP_SECONDS):
-        async with trio.open_nursery() as nursery:
-            for number in range(count):
-                nursery.start_soon(crowd.wait_for_answer, number)
-            # Those that the gateway is just trying upstream do not count as waiting.
-            all_wait_at = await crowd_waits(server, count - 8)
-            arriving = server.resources()
-            await trio.sleep(HOLDING_SECONDS)
-            held = server.resources()
-            refused = (await upstream_counts(upstream)).refused
-            await change_sandbox(upstream, concurrency=None, latency_ms=CALL_MS)
-            occupant.close()
-            let_go_at = trio.current_time()
+        async with trio.open_nursery() as meanwhile:
+            meanwhile.start_soon(pulse.feel)
+            async with trio.open_nursery() as waiting:
+                for number in range(count):
+                    waiting.start_soon(crowd.wait_for_answer, number)
+                # Those that the gateway is just trying upstream do not count as waiting.
+                all_wait_at = await crowd_waits(server, count - 8)
+                arriving = server.resources()
+                await trio.sleep(HOLDING_SECONDS)
+                held = server.resources()
+                refused = (await upstream_counts(upstream)).refused
+                await change_sandbox(upstream, concurrency=None, latency_ms=CALL_MS)
+                occupant.close()
+                let_go_at = trio.current_time()
+            meanwhile.cancel_scope.cancel()
     all_answered_at = trio.current_time()
     await trio.sleep(0.5)
     after = server.resources()
+    # Connections to the upstream are kept for later; all else must be closed.
+    kept = (await upstream_counts(upstream)).connections - connections_before
+    leaked = after.open_files - before.open_files - kept
     holding_cpu = (held.cpu_seconds - arriving.cpu_seconds) / HOLDING_SECONDS
     taking_in = arriving.cpu_seconds - before.cpu_seconds
     answering = after.cpu_seconds - held.cpu_seconds
@@ -96,18 +107,17 @@ async def measure(server: Server, upstream: Server, count: int, *, stream: bool)
         Figure("memory with all held", held.rss_bytes / 2**20, "MiB"),
         Figure("memory after", after.rss_bytes / 2**20, "MiB"),
         Figure("per held response", (held.rss_bytes - before.rss_bytes) / count / 1024, "KiB"),
-        at_most("open files more than before", after.open_files - before.open_files, 64),
+        at_most("open files more than before", leaked, 0),
+        Figure("idle connections to the upstream", kept),
         Figure("until all were held", all_wait_at - began, "s"),
-        Figure(
-            "CPU per request, to take it in",
-            1000 * taking_in / count,
-            "ms",
-        ),
+        Figure("CPU per request, to take it in", 1000 * taking_in / count, "ms"),
         Figure("CPU while holding, share of a core", 100 * holding_cpu, "%"),
         Figure("upstream 429s while holding", refused),
         Figure("until all were answered", all_answered_at - let_go_at, "s"),
         Figure("CPU per request, to answer it", 1000 * answering / count, "ms"),
+        *pulse.figures(),
         at_most("errors in the gateway's log", server.faults_logged(), 0),
+        bystanders.figure(),
     )
     kind = "streams" if stream else "responses"
     return Report(f"{count} held {kind}, then let go", figures)

@@ -24,6 +24,7 @@ import trio
 from harness.figures import Figure, Report, argument_parser, at_least, at_most, publish
 from harness.http import fetch_json
 from harness.loops import Outcomes, closed_loop, open_loop
+from harness.machine import Bystanders
 from harness.processes import Resources, Server, gateway, prepare_process, sandbox
 from harness.scene import MODEL, Upstream, chat_request, gateway_config, upstream_counts
 
@@ -106,6 +107,7 @@ async def measure(case: Case, server: Server, upstream: Server, unaided: float |
         unaided: what :func:`slots_used_directly` gave.
     """
     requests = [chat_request(client=number) for number in range(CLIENTS)]
+    bystanders = Bystanders(server, upstream)
     before = server.resources()
     per_second = REQUESTS_PER_MINUTE / 60
     if case.loop is Loop.OPEN:
@@ -133,6 +135,7 @@ async def measure(case: Case, server: Server, upstream: Server, unaided: float |
         Figure("requests", outcomes.sent),
         *_costs(outcomes, before, after),
         at_most("errors in the gateway's log", server.faults_logged(), 0),
+        bystanders.figure(),
     ]
     return Report(case.title, tuple(figures))
 

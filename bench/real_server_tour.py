@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from harness.processes import gateway, prepare_process
-
-from forebay.protocol.jsontext import JsonObject
 from tour import answers, holding
 from tour.guests import all_guests
 from tour.llama import LlamaServer
 from tour.visits import Seen, Visit, told
+
+from forebay.protocol.jsontext import JsonObject
 
 _ROUTES = ("chat", "messages")
 _MARKS = {True: "ok", False: "NOT OK", None: "-"}
@@ -39,7 +39,7 @@ def gateway_config(server: LlamaServer, *, concurrency: int) -> JsonObject:
     limits: JsonObject = {"concurrency": concurrency}
     return {
         "server": {"drain_ms": 500},
-        "wait": {"keepalive_after_ms": 400, "keepalive_every_ms": 300},
+        "wait": {"keepalive_after_ms": 250, "keepalive_every_ms": 200},
         "providers": {
             "chat": {
                 "kind": "openai_compatible",

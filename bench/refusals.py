@@ -15,6 +15,7 @@ import trio
 from harness.figures import Figure, Report, argument_parser, at_least, at_most, publish, quantile
 from harness.http import Answer
 from harness.loops import open_loop
+from harness.machine import Bystanders
 from harness.processes import Server, gateway, prepare_process, sandbox
 from harness.scene import MODEL, chat_request, gateway_config, upstream_counts
 
@@ -46,6 +47,7 @@ def is_honest(refusal: Answer) -> bool:
 
 async def measure(server: Server, upstream: Server, seconds: float) -> Report:
     """Send, and look at every refusal."""
+    bystanders = Bystanders(server, upstream)
     outcomes = await open_loop(
         server.port,
         [chat_request(client=number) for number in range(CLIENTS)],
@@ -86,6 +88,7 @@ async def measure(server: Server, upstream: Server, seconds: float) -> Report:
         Figure("requests", outcomes.sent),
         Figure("refused", len(refusals)),
         at_most("errors in the gateway's log", server.faults_logged(), 0),
+        bystanders.figure(),
     )
     title = f"{OVERLOAD} x {REQUESTS_PER_MINUTE} requests a minute for {seconds:g} s, max_wait_ms "
     return Report(f"{title}{MAX_WAIT_MS}", figures)

@@ -20,6 +20,7 @@ from forebay.actors.config import (
     load_settings,
     with_address,
 )
+from forebay.endpoints.collector import set_for_holding
 from forebay.endpoints.running import Address, serve_gateway
 from forebay.endpoints.sandbox import (
     LimitHeaders,
@@ -88,6 +89,7 @@ async def _serve(path: Path | None, host: str | None, port: int | None) -> None:
             settings = with_sandbox(settings, sandbox_port)
         shutdown = trio.Event()
         nursery.start_soon(_stop_on_signal, shutdown, nursery.cancel_scope)
+        set_for_holding()
         try:
             await serve_gateway(settings, shutdown=shutdown, on_ready=_announce(startup))
         except OSError as fault:

@@ -49,22 +49,29 @@ class Reply:
 
     async def commit(self, content_type: str, headers: Mapping[str, str]) -> None:
         """Begin a 200 whose body is still to come. Again: does nothing."""
-        async with self._lock:
+        await self._take_turn()
+        try:
             await self._commit(content_type, headers)
+        finally:
+            self._lock.release()
 
     async def write(self, data: bytes) -> None:
         """More of a committed body."""
         if not data:
             return
-        async with self._lock:
+        await self._take_turn()
+        try:
             await self._write(data)
+        finally:
+            self._lock.release()
 
     async def keep_alive(
         self, frame: Callable[[], bytes | None], content_type: str, headers: Mapping[str, str]
     ) -> None:
         """Commit if need be, and write what ``frame`` makes; nothing where it returns None or
         the answer is finished."""
-        async with self._lock:
+        await self._take_turn()
+        try:
             if self.finished:
                 return
             data = frame()
@@ -72,30 +79,51 @@ class Reply:
                 return
             await self._commit(content_type, headers)
             await self._write(data)
+        finally:
+            self._lock.release()
 
     async def finish(self) -> None:
         """End a committed body properly."""
-        async with self._lock:
+        await self._take_turn()
+        try:
             self.finished = True
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._lock.release()
 
     async def whole(
         self, status: int, body: bytes, content_type: str, headers: Mapping[str, str]
     ) -> None:
         """A whole answer: status, head and body. After a keep-alive only a 200 is possible, and
         only its body is sent."""
-        async with self._lock:
+        await self._take_turn()
+        try:
+            self.finished = True
             if not self.committed:
                 self.committed = True
                 await self._start(
                     status, content_type, {**headers, "content-length": str(len(body))}
                 )
-            self.finished = True
             self.last_write = trio.current_time()
             await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        finally:
+            self._lock.release()
 
     async def json(self, status: int, body: JsonObject, headers: Mapping[str, str]) -> None:
         await self.whole(status, dumps(body), _JSON, headers)
+
+    async def _take_turn(self) -> None:
+        """Take the lock. From here to the socket nothing is interrupted, unless the client does
+        not read: a session that is cut either has not begun a write, or has sent it."""
+        try:
+            self._lock.acquire_nowait()
+        except trio.WouldBlock:
+            await self._lock.acquire()
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        except trio.Cancelled:
+            self._lock.release()
+            raise
 
     async def _commit(self, content_type: str, headers: Mapping[str, str]) -> None:
         if not self.committed:

@@ -50,6 +50,29 @@ async def serve_gateway(
     Raises:
         OSError: the address can't be listened at.
     """
+    try:
+        await _serve_gateway(settings, shutdown, transport, on_ready, task_status)
+    except BaseExceptionGroup as faults:
+        fault = _only(faults)
+        if isinstance(fault, OSError):
+            raise fault from None
+        raise
+
+
+def _only(fault: BaseException) -> BaseException:
+    """What is inside groups of one."""
+    while isinstance(fault, BaseExceptionGroup) and len(fault.exceptions) == 1:
+        fault = fault.exceptions[0]
+    return fault
+
+
+async def _serve_gateway(
+    settings: Settings,
+    shutdown: trio.Event,
+    transport: httpx.AsyncBaseTransport | None,
+    on_ready: Callable[[tuple[Address, ...]], None] | None,
+    task_status: trio.TaskStatus[tuple[Address, ...]],
+) -> None:
     options = serving_options(settings)
     async with open_gateway(settings, transport=transport) as gateway:
         app = ForebayApp(gateway)

@@ -63,6 +63,8 @@ class ChatSession:
         self._arrived_at = trio.current_time()
         self._encoder: StreamEncoder | None = None
         self._at_frame_end = True
+        self._failed = False
+        """The error was said in the stream; nothing may follow it."""
         self._scope = trio.CancelScope()
         self._cut: ApiFailure | None = None
 
@@ -233,19 +235,15 @@ class ChatSession:
         await self._reply.commit(content_type, headers)
         async for piece in content:
             if passes_through and piece.said_by_upstream:
+                await self._reply.write(piece.raw)
                 self._at_frame_end = piece.raw.endswith((b"\n\n", b"\r\n\r\n")) or (
                     piece.raw.endswith(b"\n") and not _is_sse(content_type)
                 )
-                await self._reply.write(piece.raw)
             elif passes_through:
                 # Only an error that was noticed here has no bytes of the upstream.
-                await self._reply.write(
-                    b"".join(
-                        self._encoder.encode(event)
-                        for event in piece.events
-                        if isinstance(event, StreamError)
-                    )
-                )
+                for event in piece.events:
+                    if isinstance(event, StreamError):
+                        await self._fail(ApiFailure(event.error))
             else:
                 try:
                     frames = b"".join(map(self._encoder.encode, piece.events))
@@ -261,13 +259,14 @@ class ChatSession:
 
     async def _fail(self, failure: ApiFailure) -> None:
         """Tell the client as well as still possible."""
-        if self._reply.finished:
+        if self._reply.finished or self._failed:
             return
         if not self._reply.committed:
             spoken = error_answer(failure, self._codec.dialect, self._request_id)
             await self._reply.whole(spoken.status, spoken.body, spoken.content_type, spoken.headers)
         elif self._encoder is not None and self._at_frame_end:
             await self._reply.write(self._encoder.encode(StreamError(failure.error)))
+            self._failed = True
 
 
 def _answer_too_deep() -> ApiFailure:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
+
+import trio
 
 from forebay.actors.upstream import AnswerBroken, UpstreamAnswer
 from forebay.protocol.canonical.errors import ApiError, ErrorKind
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from forebay.actors.gateway.calls import UpstreamRequest
 
 _BYTES_PER_TOKEN = 4
+_PATIENCE_FOR_THE_END = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class StreamedAnswer:
         self._decoder = decoder
         self._read_ahead = deque(read_ahead)
         self._at_end = at_end
+        self._end_by = inf
         self._output_bytes = 0
 
     @property
@@ -124,11 +129,10 @@ class StreamedAnswer:
 
     async def _read(self) -> Piece:
         try:
-            chunk = await self._answer.next_chunk()
+            chunk = await (self._last_bytes() if self.finished else self._answer.next_chunk())
         except AnswerBroken as failure:
             self._at_end = True
             if self.finished:
-                # All was said; only the transfer's own end is missing.
                 raise StopAsyncIteration from None
             kind = ErrorKind.UPSTREAM_TIMEOUT if failure.timed_out else ErrorKind.UPSTREAM_ERROR
             return Piece(b"", [StreamError(ApiError(kind=kind, message=str(failure)))])
@@ -139,6 +143,12 @@ class StreamedAnswer:
         if not events:
             raise StopAsyncIteration
         return Piece(b"", events)
+
+    async def _last_bytes(self) -> bytes:
+        """When all was said only the transfer's own end is missing: not worth a long wait."""
+        with trio.move_on_at(self._end_by):
+            return await self._answer.next_chunk()
+        return b""
 
     def _observe(self, event: StreamEvent) -> None:
         match event:
@@ -152,7 +162,9 @@ class StreamedAnswer:
                 self.usage = usage
             case Finish():
                 self.finished = True
+                self._end_by = trio.current_time() + _PATIENCE_FOR_THE_END
             case StreamError():
                 self.failed = True
+                self._at_end = True
             case _:
                 pass

@@ -58,7 +58,8 @@ class UpstreamRequest:
 
 
 def prepare(job: Job, target: Target) -> UpstreamRequest:
-    """Write the request for ``target``: the client's own bytes where the target speaks its API.
+    """Write the request for ``target``: the client's own bytes where the target speaks its API
+    and can take them.
 
     Raises:
         ApiFailure: BAD_REQUEST, the target's dialect can't say what the request means.
@@ -66,12 +67,13 @@ def prepare(job: Job, target: Target) -> UpstreamRequest:
     profile = target.provider.profile
     headers = dict(target.provider.headers)
     own = job.codec if job.codec is not None and job.codec.api in profile.paths else None
-    if own is not None and job.raw_body is not None:
+    if own is not None:
         headers.update(
             (name, value)
             for name, value in job.forwarded_headers.items()
             if name in profile.forwarded_headers
         )
+    if own is not None and job.raw_body is not None and own.can_relay(job.request):
         return UpstreamRequest(
             codec=own,
             passes_through=True,
@@ -87,7 +89,7 @@ def prepare(job: Job, target: Target) -> UpstreamRequest:
         passes_through=False,
         path=profile.paths[codec.api],
         body=dumps(encoded.body),
-        headers={**headers, **encoded.headers},
+        headers={**encoded.headers, **headers},
         dropped=encoded.dropped,
     )
 
@@ -144,15 +146,16 @@ def _is_whole_json(request: UpstreamRequest, answer: UpstreamAnswer) -> bool:
 
 async def _refused(request: UpstreamRequest, target: Target, answer: UpstreamAnswer) -> CallFailed:
     try:
-        body = await answer.read(_LARGEST_ERROR)
+        body = target.provider.without_secrets(await answer.read(_LARGEST_ERROR))
     except BodyTooLong:
         body = b""
     headers = {name.lower(): value for name, value in answer.headers.items()}
+    speech = SPEECH[request.codec.dialect]
     failure = target.provider.profile.classify(
         FailedAnswer(
             status=answer.status,
             headers=headers,
-            error=SPEECH[request.codec.dialect].decode_error(answer.status, body),
+            error=speech.decode_error(answer.status, body),
             now=time.time(),
         )
     )
@@ -162,16 +165,9 @@ async def _refused(request: UpstreamRequest, target: Target, answer: UpstreamAns
         content_type=headers.get("content-type", "application/json"),
         body=body,
     )
-    return CallFailed(failure, relayed if _is_object(body) else None)
-
-
-def _is_object(body: bytes) -> bool:
-    """An error in the dialect; not a proxy's page, or nothing."""
-    try:
-        loads_object(body)
-    except InvalidJson:
-        return False
-    return True
+    # A 500 for what is the request's own fault would make its client try again.
+    as_it_came = answer.status < 500 and speech.is_own_error(body)
+    return CallFailed(failure, relayed if as_it_came else None)
 
 
 async def _begin_stream(request: UpstreamRequest, answer: UpstreamAnswer) -> StreamedAnswer:

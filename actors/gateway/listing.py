@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import httpx
 import trio
@@ -70,8 +70,12 @@ async def fetch_listing(
     *,
     headers: Mapping[str, str],
     timeouts: CallTimeouts,
+    without_secrets: Callable[[bytes], bytes] = bytes,
 ) -> list[str]:
     """The models of all ``hosts`` together; hosts that are down are left out.
+
+    Args:
+        without_secrets: takes out of an error what must not be repeated.
 
     Raises:
         ListingFailed: no host gave a listing.
@@ -82,7 +86,11 @@ async def fetch_listing(
         try:
             with trio.fail_after(_LISTING_SECONDS):
                 models.update(
-                    dict.fromkeys(await _fetch_one(transport, host, profile, headers, timeouts))
+                    dict.fromkeys(
+                        await _fetch_one(
+                            transport, host, profile, headers, timeouts, without_secrets
+                        )
+                    )
                 )
         except (UpstreamFailure, ApiFailure, trio.TooSlowError) as failure:
             failures.append(str(failure) or "it took too long")
@@ -97,6 +105,7 @@ async def _fetch_one(
     profile: ProviderProfile,
     headers: Mapping[str, str],
     timeouts: CallTimeouts,
+    without_secrets: Callable[[bytes], bytes],
 ) -> list[str]:
     speech = SPEECH[profile.listing_dialect]
     async with open_call(
@@ -104,5 +113,5 @@ async def _fetch_one(
     ) as answer:
         body = await answer.read(_LARGEST_LISTING)
         if answer.status != 200:
-            raise ApiFailure(speech.decode_error(answer.status, body))
+            raise ApiFailure(speech.decode_error(answer.status, without_secrets(body)))
         return speech.decode_model_list(body)

@@ -35,6 +35,7 @@ _log = logging.getLogger("forebay.provider")
 _TOKEN_BURST_SECONDS = 10.0
 _MOST_TARGETS = 1024
 """Targets that clients named outright are forgotten beyond this, idle ones first."""
+_SHORTEST_SECRET = 8
 _REFUSALS_TO_PACE = 2
 _REFUSALS_TO_PACE_CONFIGURED = 4
 _LISTING_RETRY = 60.0
@@ -79,6 +80,7 @@ class Provider:
         self._settings = settings
         self._random = random
         self._headers = _headers(settings, self.profile.headers, self.profile.greeting)
+        self._secrets = _secrets(settings)
         self.hosts = settings.hosts or (settings.base_url or self.profile.default_base_url or "",)
         self._host_slots: dict[str, tuple[Gate, ...]] = {
             host: self._slots_of(host) for host in self.hosts
@@ -92,6 +94,13 @@ class Provider:
     def headers(self) -> Mapping[str, str]:
         """What every call says of itself; holds the key."""
         return self._headers
+
+    def without_secrets(self, text: bytes) -> bytes:
+        """What the provider says, without the key and the headers that it was sent: some repeat
+        them in their errors."""
+        for secret in self._secrets:
+            text = text.replace(secret, b"[secret]")
+        return text
 
     @property
     def targets(self) -> Mapping[str, Target]:
@@ -222,6 +231,7 @@ class Provider:
             self.profile,
             headers=self.headers,
             timeouts=self.timeouts,
+            without_secrets=self.without_secrets,
         )
         self.listing.update(models, trio.current_time())
 
@@ -253,6 +263,15 @@ def _headers(
                 headers["x-api-key"] = key
     headers.update((name, value.get_secret_value()) for name, value in settings.headers.items())
     return headers
+
+
+def _secrets(settings: ProviderSettings) -> tuple[bytes, ...]:
+    values = [*settings.headers.values()]
+    if settings.api_key is not None:
+        values.append(settings.api_key)
+    texts = (value.get_secret_value() for value in values)
+    # Short ones are no secrets, and would tear words apart.
+    return tuple(text.encode() for text in texts if len(text) >= _SHORTEST_SECRET)
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,10 @@ class LearnedLimit(Gate):
     def _refused_for_rate(self, call: Call, now: float) -> None:
         if self._probe_at == inf:
             self._probe_at = now + self._probe_pause
+        if not self.in_flight:
+            # Not even one call is let through: that says nothing about how many may run at once
+            # when it is over, which is to be found out as fast as at the start.
+            self._slow_start = True
         self._recent.append(False)
         self._forget_old_calls(now)
         begins_pacing = (

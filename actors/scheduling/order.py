@@ -6,7 +6,8 @@ last in the next would wait for two. So flows are served in *windows*: open is a
 is at most half a job ahead of the virtual time, and of the open flows the one whose job came
 first goes next. When none is open the virtual time advances to the next one. Whoever was served
 is behind until all others of the window were; so fairness is as without windows, but for half a
-job.
+job. What counts as a job is what the client's jobs have cost lately: windows as wide as estimates
+that are too high, and not alike, would let some be served many times before others are.
 """
 
 from __future__ import annotations
@@ -25,26 +26,19 @@ _SMALL = 64
 class Entry:
     """A flow's place in one order; out of date once a newer one was made or its job is gone."""
 
-    __slots__ = ("_half_cost", "arrival", "flow", "live", "share")
+    __slots__ = ("arrival", "flow", "live", "share")
 
     def __init__(self, flow: Flow, share: Share[str]) -> None:
         self.flow = flow
         self.share = share
         self.live = True
         self.arrival = -1
-        self._half_cost = 0.0
-
-    @property
-    def tag(self) -> float:
-        """The virtual time at which the flow opens."""
-        return self.share.counter - self._half_cost
 
     def look(self) -> Ticket | None:
-        """The flow's first job; notes what the order depends on."""
+        """The flow's first job; notes its arrival."""
         ticket = self.flow.head()
         if ticket is not None:
             self.arrival = ticket.arrival
-            self._half_cost = ticket.demand.tokens / (2 * self.share.weight)
         return ticket
 
 
@@ -77,10 +71,10 @@ class FlowOrder:
         self._tidy_at = max(_SMALL, 2 * len(self))
 
     def _insert(self, entry: Entry) -> None:
-        if entry.tag <= self._shares.virtual_time:
+        if entry.share.opens_at <= self._shares.virtual_time:
             heapq.heappush(self._open, (entry.arrival, next(_serials), entry))
         else:
-            heapq.heappush(self._closed, (entry.tag, next(_serials), entry))
+            heapq.heappush(self._closed, (entry.share.opens_at, next(_serials), entry))
 
     def first(self) -> tuple[Entry, Ticket] | Flow | None:
         """The next job of the open window, and its entry. A flow where one turned out to be
@@ -100,7 +94,7 @@ class FlowOrder:
             if ticket is None:
                 heapq.heappop(self._open)
                 return entry.flow
-            if entry.arrival == arrival and entry.tag <= virtual_time:
+            if entry.arrival == arrival and entry.share.opens_at <= virtual_time:
                 return entry, ticket
             heapq.heappop(self._open)
             self._insert(entry)
@@ -111,11 +105,11 @@ class FlowOrder:
         that opens it. None: no flow waits."""
         while self._closed:
             tag, _, entry = self._closed[0]
-            if entry.live and tag == entry.tag:
+            if entry.live and tag == entry.share.opens_at:
                 return tag, entry.share.counter
             heapq.heappop(self._closed)
             if entry.live:
-                heapq.heappush(self._closed, (entry.tag, next(_serials), entry))
+                heapq.heappush(self._closed, (entry.share.opens_at, next(_serials), entry))
         return None
 
     def set_aside(self, entry: Entry) -> None:

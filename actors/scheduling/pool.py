@@ -186,7 +186,7 @@ class Grant:
             gate.finish(self.call, outcome, now)
         used = self._charged if outcome.tokens is None else outcome.tokens
         self.target.pool.settle(
-            self._share, self._class_share, (used if served else 0.0) - self._charged
+            self._share, self._class_share, self._charged, used if served else 0.0
         )
 
 
@@ -199,6 +199,8 @@ class Pool:
         self.targets: dict[str, PoolTarget] = {}
         self.blocked: set[Gate] = set()
         """What first jobs were waiting for when the pool last pumped."""
+        self.barring: set[Ticket] = set()
+        """These first jobs."""
         self.deferring: set[Pool] = set()
         """Pools that left a job to this one because it had room; they look again after it."""
         self.ring: Callable[[], None] = _no_bell
@@ -213,7 +215,8 @@ class Pool:
         self._enrolled: dict[Flow, _Enrolment] = {}
         self._enrolled_by_share: dict[Share[str], set[_Enrolment]] = {}
         self._class_shares: dict[TrafficClass, Share[TrafficClass]] = {}
-        self._active: set[PoolTarget] = set()
+        self._active: dict[PoolTarget, None] = {}
+        """Targets that somebody may wait for; ordered, so that the same always comes out."""
 
     def add_target(self, name: str, gates: Sequence[Gate], routes: Sequence[Route]) -> PoolTarget:
         target = PoolTarget(self, name, gates, routes)
@@ -226,11 +229,17 @@ class Pool:
         if not target.idle:
             raise ValueError(f"target {target.name!r} is in use")
         del self.targets[target.name]
-        self._active.discard(target)
+        self._active.pop(target, None)
 
     @property
     def backlogged_clients(self) -> int:
         return len({enrolment.share for enrolment in self._enrolled.values()})
+
+    @property
+    def remembered_clients(self) -> int:
+        """Clients with a counter: with jobs that wait or are under way, or with a debt to those
+        that have."""
+        return sum(map(len, self._clients.values()))
 
     # Enrolment: which flows have jobs waiting.
 
@@ -257,7 +266,7 @@ class Pool:
     def _push(self, enrolment: _Enrolment) -> None:
         traffic_class = enrolment.flow.key.traffic_class
         for target in enrolment.lane.targets:
-            if target.pool is self:
+            if target.pool is self and target.out is None:
                 old = enrolment.entries.get(target)
                 if old is not None:
                     old.live = False
@@ -267,7 +276,7 @@ class Pool:
                 if order is None:
                     order = target.orders[traffic_class] = FlowOrder(self._clients[traffic_class])
                 order.add(entry)
-                self._active.add(target)
+                self._active[target] = None
 
     def withdraw(self, flow: Flow) -> None:
         """``flow`` has no job waiting any more."""
@@ -282,13 +291,14 @@ class Pool:
         self._classes.leave(self._class_shares[flow.key.traffic_class])
 
     def settle(
-        self, share: Share[str], class_share: Share[TrafficClass], correction: float
+        self, share: Share[str], class_share: Share[TrafficClass], charged: float, used: float
     ) -> None:
-        """A grant ended; its cost changes by ``correction`` tokens."""
-        self._clients[class_share.key].settle(share, correction)
-        self._classes.settle(class_share, correction)
-        if correction < 0:
-            # Entries are looked at lazily, which finds counters that grew but not this.
+        """A grant ended, that was charged so many tokens and has used so many."""
+        opened_at = share.opens_at
+        self._clients[class_share.key].settle(share, charged, used)
+        self._classes.settle(class_share, charged, used)
+        if share.opens_at < opened_at:
+            # Entries are looked at lazily, which finds those that open later but not this.
             for enrolment in self._enrolled_by_share.get(share, ()):
                 self._push(enrolment)
         self.ring()
@@ -306,23 +316,28 @@ class Pool:
         Returns:
             When to pump again if nothing happens before: ``inf`` if only an event can help.
         """
-        self.blocked.clear()
+        self._forget_barring()
         wake = inf
         granted = 0
         while True:
-            blocked_before, granted_before = len(self.blocked), granted
-            aside: list[tuple[FlowOrder, Entry]] = []
+            before = len(self.blocked), granted
+            bars_no_more = False
+            aside: list[tuple[PoolTarget, FlowOrder, Entry]] = []
             deferred_to_self = False
             while granted < _GRANTS_PER_PUMP and (first := self._first()) is not None:
                 target, order, entry, ticket = first
                 ready, route, closed = target.readiness(ticket.demand, now)
                 if ready > now or route is None:
                     self.blocked.update(closed)
-                    wake = min(wake, ready)
+                    self.barring.add(ticket)
+                    # The first of its gates that opens no longer bars others, though the job
+                    # itself may have to wait for the last.
+                    wake = min([wake, *(gate.ready_at(ticket.demand, now) for gate in closed)])
                     continue
                 lane = self._enrolled[entry.flow].lane
                 preferred = lane.preferred(target, ticket.demand, now)
                 if preferred is None:
+                    bars_no_more |= ticket in self.barring
                     self._grant(target, route, entry.flow, now)
                     granted += 1
                     continue
@@ -331,18 +346,24 @@ class Pool:
                 else:
                     preferred.pool.deferring.add(self)
                 order.set_aside(entry)
-                aside.append((order, entry))
-            for order, entry in aside:
+                aside.append((target, order, entry))
+            for target, order, entry in aside:
                 order.bring_back(entry)
+                self._active[target] = None
             if granted >= _GRANTS_PER_PUMP:
                 wake = now
                 break
-            if not deferred_to_self or (
-                len(self.blocked) == blocked_before and granted == granted_before
-            ):
+            if bars_no_more:
+                self._forget_barring()
+                wake = inf
+            elif not deferred_to_self or before == (len(self.blocked), granted):
                 break
         self._ring_deferring()
         return wake
+
+    def _forget_barring(self) -> None:
+        self.blocked.clear()
+        self.barring.clear()
 
     def _ring_deferring(self) -> None:
         deferring, self.deferring = self.deferring, set()
@@ -397,11 +418,14 @@ class Pool:
             clients.advance(min(windows)[1])
         for target, _ in orders:
             if all(order.is_empty for order in target.orders.values()):
-                self._active.discard(target)
+                self._active.pop(target, None)
         return None
 
     def _grant(self, target: PoolTarget, route: Route, flow: Flow, now: float) -> None:
         ticket = flow.take_head()
+        for pool in {other.pool for other in self._enrolled[flow].lane.targets} - {self}:
+            if ticket in pool.barring:
+                pool.ring()
         call = Call(ticket.demand, now)
         for gate in (*target.common_gates(), *route.gates):
             gate.take(call, now)
@@ -420,6 +444,8 @@ class Pool:
     def take_out(self, target: PoolTarget, reason: str) -> None:
         """No waiting cures what this target has. Lanes without any other are told."""
         target.out = reason
+        target.orders.clear()
+        self._active.pop(target, None)
         for lane in list(target.lanes):
             lane.target_out()
         self.look_again()

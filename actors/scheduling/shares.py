@@ -21,13 +21,17 @@ from typing import Generic, TypeVar
 _MOST_CREDIT = 4.0
 """Calls by which a share may be behind; more than what estimates that were too high leave."""
 
+_SMOOTHING = 0.2
+
 KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 class Share(Generic[KeyT]):
     """One holder of a counter."""
 
-    __slots__ = ("counter", "in_flight", "key", "largest", "listed", "waiting", "weight")
+    __slots__ = (
+        "counter", "in_flight", "key", "largest", "listed", "usual", "waiting", "weight",
+    )  # fmt: skip
 
     def __init__(self, key: KeyT, weight: float) -> None:
         self.key = key
@@ -40,12 +44,24 @@ class Share(Generic[KeyT]):
         """Calls whose cost is not settled yet."""
         self.largest = 0.0
         """The largest step that its counter has made."""
+        self.usual = 0.0
+        """How far its jobs usually move the counter once they are settled; 0: none was yet."""
         self.listed = False
         """Whether its table has it on the list of idle shares in debt."""
 
     @property
     def busy(self) -> bool:
         return self.waiting > 0 or self.in_flight > 0
+
+    @property
+    def opens_at(self) -> float:
+        """The virtual time from which on it may be served: half a usual job before its own."""
+        return self.counter - self.usual / 2
+
+    def learn(self, cost: float) -> None:
+        """A job turned out to have cost ``cost`` tokens."""
+        step = cost / self.weight
+        self.usual += (_SMOOTHING if self.usual else 1.0) * (step - self.usual)
 
 
 class ShareTable(Generic[KeyT]):
@@ -93,8 +109,12 @@ class ShareTable(Generic[KeyT]):
             self.virtual_time = virtual_time
             self._forget_idle()
 
-    def settle(self, share: Share[KeyT], correction: float) -> None:
-        """A started call ended: add ``correction`` tokens (mostly negative) to its cost."""
+    def settle(self, share: Share[KeyT], charged: float, used: float) -> None:
+        """A call that was started with a cost of ``charged`` tokens ended and has used ``used``;
+        0: it comes to nothing."""
+        correction = used - charged
+        if used:
+            share.learn(used)
         if share.waiting and correction < 0:
             self._fall_back(share, -correction / share.weight)
         share.counter += correction / share.weight

@@ -75,6 +75,8 @@ class Upstream:
     """With 429."""
     cancelled: int
     in_flight: int
+    connections: int
+    """Open, the one that asked for these counts among them."""
     starts: tuple[float, ...]
     """When calls were let through, on the sandbox's own clock."""
 
@@ -104,6 +106,7 @@ async def upstream_counts(sandbox: Server) -> Upstream:
         refused=refused.get("429", 0),
         cancelled=_count(stats["cancelled"]),
         in_flight=_count(stats["in_flight"]),
+        connections=_count(stats["open_connections"]),
         starts=tuple(cast("list[float]", stats["starts"])),
     )
 

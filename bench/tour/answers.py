@@ -8,7 +8,8 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from tour.questions import End, Heard, Question, Refused, Result, User, weather_talk
+from tour.guests import AnthropicGuest
+from tour.questions import Called, End, Heard, Question, Refused, Result, User, weather_talk
 from tour.visits import Case, Seen, Visit
 
 PNG: Final = base64.b64decode(
@@ -61,21 +62,30 @@ def tool_call(visit: Visit) -> Seen:
 def tool_result(visit: Visit) -> Seen:
     if not visit.server.has_tools:
         return Seen("the server's template has no tools", ok=None)
-    turns = (*weather_talk("Tokyo")[:-4], Result("Cairo", "31 degrees"))
-    heard = visit.guest.ask(visit.model, Question(turns=turns[:15], has_tool=True))
-    return Seen(_shown(heard), ok="degrees" in heard.text and _is_sound(heard))
+    turns = (*weather_talk("Paris"), Called("Paris"), Result("Paris", "31 degrees"))
+    heard = visit.guest.ask(visit.model, Question(turns=turns, has_tool=True))
+    return Seen(_shown(heard), ok="31 degrees" in heard.text and _is_sound(heard))
 
 
 def json_schema(visit: Visit) -> Seen:
     turns = (User("Tell me about the city of Rome, as JSON."),)
     question = Question(turns=turns, wants_city=True, max_tokens=120)
     heard = visit.guest.ask(visit.model, question)
+    if _is_city(heard.text):
+        return Seen(" ".join(heard.text.split()), ok=True)
+    if visit.route == "messages":
+        alone = AnthropicGuest(visit.server.url).ask(visit.server.model, question)
+        if not _is_city(alone.text):
+            return Seen("the server's Messages API does not know schemas", ok=None)
+    return Seen(f"no JSON: {_shown(heard)}", ok=False)
+
+
+def _is_city(text: str) -> bool:
     try:
-        city = json.loads(heard.text)
+        city = json.loads(text)
     except ValueError:
-        return Seen(f"no JSON: {_shown(heard)}", ok=False)
-    ok = isinstance(city, dict) and city.keys() == {"name", "inhabitants"}
-    return Seen(heard.text.replace("\n", " "), ok=ok)
+        return False
+    return isinstance(city, dict) and city.keys() == {"name", "inhabitants"}
 
 
 def system_prompt(visit: Visit) -> Seen:

@@ -6,12 +6,14 @@ import base64
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 import anthropic
 import ollama
 import openai
+from anthropic.types import Message
+from openai.types.chat import ChatCompletion
 
 from tour.questions import (
     CITY_SCHEMA,
@@ -65,11 +67,8 @@ class Guest(ABC):
         """A streamed answer, read to its end. Raises as :meth:`ask`."""
 
     @abstractmethod
-    @contextmanager
-    def streaming(self, model: str, question: Question) -> Iterator[Iterator[str]]:
+    def streaming(self, model: str, question: Question) -> AbstractContextManager[Iterator[str]]:
         """The texts of a stream, which may be left at any time."""
-        raise NotImplementedError
-        yield
 
 
 class OpenAIGuest(Guest):
@@ -274,13 +273,15 @@ def _ollama_message(turn: Turn) -> dict[str, Any]:
             return {"role": "tool", "tool_name": TOOL_NAME, "content": turn.text}
 
 
-def _heard_of_openai(answer: Any, pieces: int) -> Heard:
+def _heard_of_openai(answer: ChatCompletion, pieces: int) -> Heard:
     (choice,) = answer.choices
+    assert answer.usage is not None
     return Heard(
         text=choice.message.content or "",
         calls=tuple(
             (call.function.name, json.loads(call.function.arguments))
             for call in choice.message.tool_calls or []
+            if call.type == "function"
         ),
         end=_OPENAI_ENDS.get(choice.finish_reason),
         input_tokens=answer.usage.prompt_tokens,
@@ -289,13 +290,13 @@ def _heard_of_openai(answer: Any, pieces: int) -> Heard:
     )
 
 
-def _heard_of_anthropic(answer: Any, pieces: int) -> Heard:
+def _heard_of_anthropic(answer: Message, pieces: int) -> Heard:
     blocks = answer.content
     usage = answer.usage
     return Heard(
         text="".join(block.text for block in blocks if block.type == "text"),
         calls=tuple((block.name, block.input) for block in blocks if block.type == "tool_use"),
-        end=_ANTHROPIC_ENDS.get(answer.stop_reason),
+        end=_ANTHROPIC_ENDS.get(answer.stop_reason or ""),
         input_tokens=usage.input_tokens + (usage.cache_read_input_tokens or 0),
         output_tokens=usage.output_tokens,
         pieces=pieces,

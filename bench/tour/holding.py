@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from threading import Event, Thread
+from dataclasses import dataclass, replace
+from threading import Event
 from typing import Any, Final
 
 import httpx
@@ -21,18 +22,18 @@ from tour.visits import Case, Seen, Visit
 
 KEYS: Final = {"ana": "tour-key-ana", "ben": "tour-key-ben"}
 """The gateway's clients."""
-_FREED_WITHIN: Final = 3.0
-"""Seconds; the server notices a client that left between two batches of a prompt."""
+_FREED_WITHIN: Final = 10.0
+"""Seconds; the server notices a client that left only between two batches of a prompt."""
 _BUSY_WITHIN: Final = 20.0
 _CROWD: Final = ("ana",) * 8 + ("ben",) * 4
 _BETWEEN_ARRIVALS: Final = 0.03
 
 
 def _long_prompt(server: LlamaServer) -> str:
-    """Takes the server seconds to read; starts differently every time, so that it can't reuse
-    what it has read before."""
+    """Fills much of a slot and so takes the server a while to read; starts differently every
+    time, so that nothing read before helps."""
     return f"{uuid.uuid4()} Sum this up. " + "The water waits behind the dam. " * (
-        server.context // 10
+        server.context // 20
     )
 
 
@@ -50,8 +51,7 @@ def leaves_mid_stream(visit: Visit) -> Seen:
 
 def leaves_before_first_token(visit: Visit) -> Seen:
     question = Question(turns=(User(_long_prompt(visit.server)),))
-    body = {**visit.guest.body(visit.model, question), "stream": True}
-    return _abandoned(visit, body)
+    return _abandoned(visit, {**visit.guest.body(visit.model, question), "stream": True})
 
 
 def leaves_whole_answer(visit: Visit) -> Seen:
@@ -61,31 +61,22 @@ def leaves_whole_answer(visit: Visit) -> Seen:
 
 def _abandoned(visit: Visit, body: dict[str, Any]) -> Seen:
     """Send a request, and close the connection as soon as the server works on it."""
-    left = Event()
-
-    def send() -> None:
-        # Cut by its own timeout: a thread that waits for an answer can't be told to stop.
-        with httpx.Client(trust_env=False, timeout=httpx.Timeout(10, read=1.0)) as client:
-            try:
-                client.post(visit.gateway + visit.guest.path, json=body, headers=_as_client("ana"))
-            except httpx.ReadTimeout:
-                left.set()
-
-    thread = Thread(target=send)
-    thread.start()
-    visit.server.seconds_until_busy(1, timeout=_BUSY_WITHIN)
-    busy = visit.server.busy_slots()
-    thread.join()
-    if not left.is_set():
-        return Seen("answered before it could be left", ok=None)
+    request = httpx.Request("POST", visit.gateway + visit.guest.path, json=body)
+    head = [f"POST {visit.guest.path} HTTP/1.1", *(f"{n}: {v}" for n, v in request.headers.items())]
+    head += [f"{name}: {value}" for name, value in _as_client("ana").items()]
+    assert request.url.port is not None
+    with socket.create_connection((request.url.host, request.url.port)) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + request.content)
+        visit.server.becomes_busy(timeout=_BUSY_WITHIN)
+        busy = visit.server.busy_slots()
     return _freed(visit, busy, "left")
 
 
 def _freed(visit: Visit, busy: int, what: str) -> Seen:
-    seconds = visit.server.seconds_until_busy(0, timeout=_FREED_WITHIN)
+    seconds = visit.server.becomes_idle(timeout=_FREED_WITHIN)
     state = _status(visit.gateway)
     held = state["waiting"] + state["in_flight"]
-    came = "slot not freed" if seconds is None else f"slot freed {seconds:.2f} s later"
+    came = "slot not freed" if seconds is None else f"slot freed within {seconds:.1f} s"
     return Seen(f"{what}; {came}, {held} held", ok=busy == 1 and seconds is not None and not held)
 
 
@@ -125,7 +116,7 @@ def _all_slots_taken(visit: Visit) -> Iterator[None]:
         finally:
             for stream in streams:
                 stream.close()
-    visit.server.seconds_until_busy(0, timeout=_FREED_WITHIN)
+    visit.server.becomes_idle(timeout=_FREED_WITHIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +142,14 @@ def slow_prompt(visit: Visit) -> Seen:
     ):
         committed = time.monotonic() - began
         frames = _taken_apart(visit.guest.dialect, list(answer.iter_lines()))
-    heard = visit.guest.stream(visit.model, _slow_again(visit))
+    again = replace(question, turns=(User(_long_prompt(visit.server)),))
+    heard = visit.guest.stream(visit.model, again)
     came = (
         f"200 after {committed:.1f} s, {frames.keep_alives} keep-alives, then "
         f"{frames.content[:20]!r}; the SDK heard {heard.pieces} pieces"
     )
     ok = committed < 1 and frames.keep_alives > 1 and frames.is_complete and heard.pieces > 1
     return Seen(came, ok=ok and bool(frames.content))
-
-
-def _slow_again(visit: Visit) -> Question:
-    return Question(turns=(User(_long_prompt(visit.server)),), max_tokens=16)
 
 
 def _taken_apart(dialect: str, lines: list[str]) -> _Frames:
@@ -176,7 +164,8 @@ def _taken_apart(dialect: str, lines: list[str]) -> _Frames:
         texts = [value["choices"][0]["delta"].get("content") for value in values if "id" in value]
         if dialect == "anthropic":
             is_complete = bool(values) and values[-1]["type"] == "message_stop"
-            texts = [value["delta"].get("text") for value in values if "index" in value]
+            deltas = [value for value in values if value["type"] == "content_block_delta"]
+            texts = [value["delta"].get("text") for value in deltas]
     return _Frames(_leading_keep_alives(dialect, lines), "".join(filter(None, texts)), is_complete)
 
 

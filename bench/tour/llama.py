@@ -8,7 +8,11 @@ from typing import Any
 
 import httpx
 
-_POLL_SECONDS = 0.02
+_BUSY_POLL_SECONDS = 0.05
+_FIRST_IDLE_POLL_SECONDS = 0.3
+_IDLE_POLL_SECONDS = 1.3
+"""The server looks for clients that left when nothing has happened in it for a second, and
+answering this question is something that happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +52,33 @@ class LlamaServer:
 
     def busy_slots(self) -> int:
         """Slots that read a prompt or write an answer now."""
-        return sum(slot["is_processing"] for slot in _page(self.url, "/slots"))
+        return sum(slot["is_processing"] for slot in _get(self.url, "/slots").json())
 
-    def seconds_until_busy(self, count: int, *, timeout: float) -> float | None:
-        """Wait until ``count`` slots are busy; None: they were not in time."""
+    def becomes_busy(self, *, timeout: float) -> bool:
+        """Wait until a slot is busy, at most ``timeout`` seconds."""
         began = time.monotonic()
-        while self.busy_slots() != count:
+        while not self.busy_slots():
             if time.monotonic() - began > timeout:
-                return None
-            time.sleep(_POLL_SECONDS)
-        return time.monotonic() - began
+                return False
+            time.sleep(_BUSY_POLL_SECONDS)
+        return True
+
+    def becomes_idle(self, *, timeout: float) -> float | None:
+        """Wait until no slot is busy; after how many seconds that was seen. None: not in time."""
+        began = time.monotonic()
+        pause = _FIRST_IDLE_POLL_SECONDS
+        while time.monotonic() - began < timeout:
+            time.sleep(pause)
+            if not self.busy_slots():
+                return time.monotonic() - began
+            pause = _IDLE_POLL_SECONDS
+        return None
 
 
-def _page(root: str, path: str) -> Any:
-    answer = httpx.get(root + path, timeout=30.0, trust_env=False)
-    return answer.raise_for_status().json()
+def _page(root: str, path: str) -> dict[str, Any]:
+    page: dict[str, Any] = _get(root, path).json()
+    return page
+
+
+def _get(root: str, path: str) -> httpx.Response:
+    return httpx.get(root + path, timeout=30.0, trust_env=False).raise_for_status()

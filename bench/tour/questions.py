@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -83,7 +84,7 @@ class Heard:
     """One answer, as the SDK understood it."""
 
     text: str
-    calls: tuple[tuple[str, JsonObject], ...]
+    calls: tuple[tuple[str, Mapping[str, object]], ...]
     """Names and arguments."""
     end: End | None
     """None: a word that the dialect does not have."""

@@ -74,6 +74,7 @@ class Connection:
         Cancelling cuts it. No fault of the peer or of the app comes out of here, unless it hides
         in the libraries; a caller with other connections contains even that.
         """
+        protocol: GuardedProtocol | None = None
         try:
             async with trio.open_nursery() as nursery:
                 tasks = AppTasks(self._app, self._stream, self._state, nursery)
@@ -94,6 +95,8 @@ class Connection:
         finally:
             self._state.leave(self)
             await self._stream.aclose()
+            if protocol is not None:
+                protocol.let_go()
 
     async def _read(self, protocol: GuardedProtocol) -> _Ending:
         self.request_ended()

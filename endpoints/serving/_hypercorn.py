@@ -169,6 +169,10 @@ class _TaskGroup:
         self.nursery.start_soon(func, *args)
 
 
+async def _unheard(event: Event) -> None:
+    """Where events of a connection go that is over."""
+
+
 class GuardedProtocol(H11Protocol):
     """One connection's HTTP/1.1, and the WebSocket that it may become.
 
@@ -189,7 +193,7 @@ class GuardedProtocol(H11Protocol):
         client: Address | None,
         server: Address | None,
     ) -> None:
-        task_group = _TaskGroup(tasks, nursery)
+        self._task_group = task_group = _TaskGroup(tasks, nursery)
         task_group.protocol = self
         super().__init__(
             ASGIWrapper(app),
@@ -240,6 +244,12 @@ class GuardedProtocol(H11Protocol):
     async def end(self) -> None:
         """Tells the app that the connection is over. Never waits."""
         await self.handle(Closed())
+
+    def let_go(self) -> None:
+        """Gives up what refers back here, once the connection is over and its tasks have ended: so
+        all of it is freed at once, and not when the garbage collector finds the circles."""
+        self.send = _unheard
+        del self._task_group.protocol
 
     @property
     def peer_may_still_send(self) -> bool:

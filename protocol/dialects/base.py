@@ -120,6 +120,11 @@ class ChatCodec(ABC):
         one into memory); None for all others."""
         return None
 
+    def can_relay(self, request: ChatRequest) -> bool:
+        """Whether the client's own bytes may go as they are to a server of this API. Not where
+        they hold something of another provider that such a server refuses."""
+        return True
+
     @abstractmethod
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
         """Write a request for an upstream. ``request.model`` is already the upstream's id.
@@ -189,6 +194,11 @@ class DialectSpeech(ABC):
     def decode_error(self, status: int, body: bytes) -> ApiError:
         """Read an upstream's error answer; tolerant of any body. ``message`` is never empty;
         ``code`` holds the upstream's machine-readable code or type where there is one."""
+
+    @abstractmethod
+    def is_own_error(self, body: bytes) -> bool:
+        """Whether an upstream's error answer has the shape that this dialect's clients read.
+        Compatible servers answer in other shapes too; those are not for relaying."""
 
     @abstractmethod
     def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject: ...

@@ -20,6 +20,9 @@ _SPENT_CODES = frozenset(
 )
 """Codes of 429s that no waiting cures (OpenAI's and Anthropic's error references)."""
 
+_REQUESTS_FAULTS = frozenset({ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_OVERFLOW})
+"""Some servers answer 500 to what they can't read; its words tell."""
+
 
 def classify_by_status(answer: FailedAnswer) -> CallFailure:
     """The classification that holds for OpenAI, Anthropic, Ollama and compatible servers."""
@@ -45,8 +48,10 @@ def _kind(status: int, error: ApiError) -> FailureKind:
             return FailureKind.OVERLOADED
         case 408:
             return FailureKind.SERVER_FAILED
+        case _ if status < 500 or error.kind in _REQUESTS_FAULTS:
+            return FailureKind.REQUEST_REJECTED
         case _:
-            return FailureKind.REQUEST_REJECTED if status < 500 else FailureKind.SERVER_FAILED
+            return FailureKind.SERVER_FAILED
 
 
 def classify_stream_error(event: StreamError) -> CallFailure:

@@ -32,8 +32,9 @@ def _tokens(rate: float, burst: float) -> Gate:
 _SCARCITIES: dict[str, Callable[[], Gate]] = {
     "one slot": lambda: _slots(1),
     "eight slots": lambda: _slots(8),
+    "a burst": lambda: _requests(1, 100),
     "requests": lambda: _requests(10, 10),
-    "tokens": lambda: _tokens(3000, 3000),
+    "tokens": lambda: _tokens(1000, 2000),
 }
 
 
@@ -60,7 +61,7 @@ def test_backlogged_clients_are_served_tokens_by_weight(scarcity: str, estimates
 
 @pytest.mark.parametrize(
     "estimate",
-    [(100.0, 100.0), (50.0, 150.0), (900.0, 1100.0), (10.0, 30.0)],
+    [(100.0, 100.0), (10.0, 1000.0), (900.0, 1100.0), (10.0, 30.0)],
     ids=["right", "scattered", "too high", "too low"],
 )
 @pytest.mark.parametrize("scarcity", _SCARCITIES)
@@ -69,20 +70,24 @@ def test_equal_jobs_in_a_closed_loop_are_served_in_rotation(
 ) -> None:
     random = Random(3)
     pool, lane = one_target(_SCARCITIES[scarcity]())
-    service = Service(pool, used=lambda ticket: 100.0)
-    waits: list[float] = []
+    service = Service(pool, seconds=0.5, used=lambda ticket: 100.0)
 
     def again(lane: ListLane, ticket: ListedTicket) -> None:
-        waits.append(ticket.waited)
         service.offer(lane, ticket.client, random.uniform(*estimate))
 
     service.on_finished = again
     for number in range(30):
         service.offer(lane, f"client-{number}", random.uniform(*estimate))
-    while len(waits) < 600:
+    while len(service.started) < 600:
         service.run(service.now + 10)
-    settled = waits[120:]
-    assert max(settled) <= 1.1 * median(settled)
+    turns: dict[str, int] = {}
+    for number, ticket in enumerate(service.started):
+        if number >= 120:
+            assert number - turns[ticket.client] <= 33
+        turns[ticket.client] = number
+    if scarcity != "tokens":  # there a wrong estimate is paid in time, by whoever is next
+        waits = [ticket.waited for ticket in service.started[120:]]
+        assert max(waits) <= 1.1 * median(waits)
 
 
 @settings(max_examples=40, deadline=None)
@@ -106,12 +111,12 @@ def test_a_newcomer_waits_for_one_job_of_each_other_client(
 
 
 @pytest.mark.parametrize("estimate", [1000.0, 4000.0])
-@pytest.mark.parametrize("gate", [_requests(1, 100), _slots(1), _slots(50)], ids=str)
+@pytest.mark.parametrize("scarcity", ["one slot", "eight slots", "a burst"])
 def test_a_newcomer_does_not_pay_for_estimates_that_were_too_high(
-    gate: Gate, estimate: float
+    scarcity: str, estimate: float
 ) -> None:
-    """All wait for as long as a job or two take that really are as large as was thought."""
-    pool, lane = one_target(gate)
+    """It waits as long as two jobs would take that really were as large as was thought."""
+    pool, lane = one_target(_SCARCITIES[scarcity]())
     service = Service(pool, seconds=0.5, used=lambda ticket: 100.0)
     for _ in range(1000):
         service.offer(lane, "noisy", estimate)
@@ -147,7 +152,7 @@ def test_what_was_taken_from_an_idle_pool_costs_nothing_later() -> None:
     for _ in range(50):
         service.offer(lane, "early")
         service.offer(lane, "late")
-    service.run(240)
+    service.run(239.5)
     assert Counter(service.started_clients(100)) == {"early": 20, "late": 20}
 
 
@@ -186,4 +191,4 @@ def test_idle_clients_leave_no_memory() -> None:
     service.run(60)
     assert len(service.started) == 300
     assert pool.backlogged_clients == 0
-    assert pool.remembered_shares == 0
+    assert pool.remembered_clients == 0

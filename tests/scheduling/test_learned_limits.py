@@ -153,6 +153,18 @@ def test_an_hour_of_refusals_is_over_when_it_is_over(seconds: float) -> None:
     assert run.used(run.now + 20, rate=10) >= 0.95
 
 
+@pytest.mark.parametrize("slots", [4, 40])
+def test_slots_that_others_had_all_taken_are_found_at_once(slots: int) -> None:
+    """That not even one call was let through says nothing about how many may run afterwards."""
+    upstream = UpstreamModel(slots=0, latency=0.02)
+    run = _Run(upstream, clients=2 * slots)
+    run.run(30)
+    upstream.change(30, slots=slots)
+    while not upstream.accepted:
+        run.run(run.now + 0.1)
+    assert run.used(run.now + 3, slots=slots) >= 0.85
+
+
 def test_without_refusals_nothing_is_held_back() -> None:
     run = _Run(UpstreamModel(latency=0.2), clients=64)
     run.run(10)

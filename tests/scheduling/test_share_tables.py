@@ -22,8 +22,8 @@ def test_what_is_served_counts_by_weight() -> None:
     _serve(table, light, 100)
     _serve(table, heavy, 100)
     assert (light.counter, heavy.counter) == (100.0, 25.0)
-    table.settle(light, -60)
-    table.settle(heavy, 300)
+    table.settle(light, 100, 40)
+    table.settle(heavy, 100, 400)
     assert (light.counter, heavy.counter) == (40.0, 100.0)
 
 
@@ -68,7 +68,7 @@ def test_a_share_in_debt_is_kept_until_the_virtual_time_has_passed_it() -> None:
     greedy = table.enter("greedy", 1.0)
     table.start(greedy, 1000)
     table.leave(greedy)
-    table.settle(greedy, 0)
+    table.settle(greedy, 1000, 1000)
     table.advance(999)
     assert len(table) == 2
     assert table.enter("greedy", 1.0).counter == 1000
@@ -85,7 +85,7 @@ def test_debts_end_when_nobody_is_left_to_whom_they_matter() -> None:
         share = table.enter(f"client-{number}", 1.0)
         table.start(share, 1000)
         table.leave(share)
-        table.settle(share, 0)
+        table.settle(share, 1000, 1000)
         assert len(table) == 0
     assert table.enter("client-0", 1.0).counter == table.virtual_time
 
@@ -98,7 +98,7 @@ def test_the_virtual_time_falls_with_those_who_used_less_than_was_thought() -> N
         _serve(table, noisy, 4000)
     assert table.virtual_time == 99 * 4000
     for _ in range(100):
-        table.settle(noisy, -3900)
+        table.settle(noisy, 4000, 100)
     assert noisy.counter == 100 * 100
     newcomer = table.enter("newcomer", 1.0)
     assert newcomer.counter - noisy.counter <= 3900
@@ -111,9 +111,9 @@ def test_the_virtual_time_does_not_fall_to_one_who_is_late_for_another_reason() 
     for _ in range(1000):
         _serve(table, busy, 100)
     before = table.virtual_time
-    table.settle(blocked, -90)
+    table.settle(blocked, 100, 10)
     assert table.virtual_time == before
-    table.settle(busy, -90)
+    table.settle(busy, 100, 10)
     assert table.virtual_time == before
 
 
@@ -135,7 +135,7 @@ def test_only_shares_that_matter_are_kept(steps: list[tuple[int, int, float]]) -
             running.append((share, cost))
         elif what == 2 and running:
             share, charged = running.pop(key % len(running))
-            table.settle(share, cost - charged)
+            table.settle(share, charged, cost)
         elif what == 3 and waiting:
             table.leave(waiting.pop(key % len(waiting)))
         matter = {share.key for share in waiting} | {share.key for share, _ in running}
@@ -144,8 +144,8 @@ def test_only_shares_that_matter_are_kept(steps: list[tuple[int, int, float]]) -
         for share in waiting:
             assert table.enter(share.key, share.weight) is share
             table.leave(share)
-    for share, _ in running:
-        table.settle(share, 0)
+    for share, charged in running:
+        table.settle(share, charged, charged)
     for share in waiting:
         table.leave(share)
     assert len(table) == 0
@@ -157,7 +157,7 @@ def test_coming_and_leaving_in_debt_leaves_no_trace() -> None:
     table.enter("waits", 1.0)
     impatient = table.enter("impatient", 1.0)
     table.start(impatient, 1e9)
-    table.settle(impatient, 0)
+    table.settle(impatient, 1e9, 1e9)
     table.leave(impatient)
     tracemalloc.start()
     try:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import httpx
 import pytest
-from anthropic_speaker import AnthropicSpeaker
 from live_gateway import LiveGateway, live_gateway
-from ollama_speaker import OllamaSpeaker
-from openai_speaker import OpenAISpeaker
 from sdk_questions import Speaker
-
-Speakers = dict[str, Speaker]
-MakeSpeakers = Callable[..., Speakers]
+from sdk_speakers import CLIENTS, OpenSpeaker, make_speaker
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -34,20 +29,16 @@ def http() -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture(scope="session")
-def make_speakers() -> Iterator[MakeSpeakers]:
-    """Makes one client of each dialect, by the dialect's name."""
+@pytest.fixture
+def open_speaker() -> Iterator[OpenSpeaker]:
+    """Opens clients for one test."""
     with ExitStack() as stack:
 
-        def make(url: str, *, key: str = "any-key", max_retries: int = 0) -> Speakers:
-            speakers = (
-                OpenAISpeaker(url, key=key, max_retries=max_retries),
-                AnthropicSpeaker(url, key=key, max_retries=max_retries),
-                OllamaSpeaker(url, key=key),
-            )
-            return {speaker.dialect: stack.enter_context(speaker) for speaker in speakers}
+        def opened(client: str, url: str, *, key: str = "any-key", max_retries: int = 0) -> Speaker:
+            speaker = make_speaker(client, url, key=key, max_retries=max_retries)
+            return stack.enter_context(speaker)
 
-        yield make
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -58,11 +49,17 @@ def gateway() -> Iterator[LiveGateway]:
 
 
 @pytest.fixture(scope="session")
-def speakers(gateway: LiveGateway, make_speakers: MakeSpeakers) -> Speakers:
-    return make_speakers(gateway.url)
+def speakers(gateway: LiveGateway) -> Iterator[dict[str, Speaker]]:
+    """One client of each dialect, by name."""
+    with ExitStack() as stack:
+        yield {client: stack.enter_context(make_speaker(client, gateway.url)) for client in CLIENTS}
 
 
 @pytest.fixture(scope="session")
-def direct_speakers(gateway: LiveGateway, make_speakers: MakeSpeakers) -> Speakers:
-    """Ask the sandbox itself, past the gateway."""
-    return make_speakers(gateway.sandbox_url)
+def direct_speakers(gateway: LiveGateway) -> Iterator[dict[str, Speaker]]:
+    """The same, asking the sandbox itself, past the gateway."""
+    with ExitStack() as stack:
+        yield {
+            client: stack.enter_context(make_speaker(client, gateway.sandbox_url))
+            for client in CLIENTS
+        }

@@ -12,8 +12,8 @@ import pytest
 from live_gateway import UPSTREAMS, LiveGateway, live_gateway
 from sdk_errors import ERROR_CLASSES, error_message
 from sdk_questions import Question, Speaker
+from sdk_speakers import CLIENTS, OpenSpeaker
 
-CLIENTS = ("openai", "anthropic", "ollama")
 PATHS = {
     "openai": ("/v1/chat/completions",),
     "anthropic": ("/v1/messages",),
@@ -202,9 +202,9 @@ def test_a_body_over_the_limit_is_a_413(
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_each_sdk_raises_its_class_for_a_413(
-    small_gateway: LiveGateway, make_speakers: Any, client: str
+    small_gateway: LiveGateway, open_speaker: OpenSpeaker, client: str
 ) -> None:
-    speaker: Speaker = make_speakers(small_gateway.url, max_retries=2)[client]
+    speaker = open_speaker(client, small_gateway.url, max_retries=2)
     with pytest.raises(ERROR_CLASSES[client][413]):
         speaker.ask(Question(text="x" * 3000, model="o/sandbox-chat"), stream=True)
     assert [exchange.status for exchange in speaker.wire.exchanges] == [413]

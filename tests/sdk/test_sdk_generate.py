@@ -12,6 +12,7 @@ import pytest
 from live_gateway import UPSTREAMS, LiveGateway
 from ollama_speaker import OllamaSpeaker, ending, read_lines
 from sdk_questions import PNG, City, End, Speaker
+from sdk_speakers import both_ways
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def speaker(speakers: dict[str, Speaker]) -> OllamaSpeaker:
     return speaker
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@both_ways
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 @pytest.mark.parametrize("upstream", UPSTREAMS)
 def test_generate_answers_over_every_upstream(

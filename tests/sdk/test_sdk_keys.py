@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
 from live_gateway import UPSTREAMS, LiveGateway, live_gateway
 from sdk_errors import ERROR_CLASSES, UNAVAILABLE, error_message
-from sdk_questions import Question, Speaker
+from sdk_questions import Question
+from sdk_speakers import CLIENTS, OpenSpeaker, both_ways, nine_pairs
 
 from forebay.endpoints.sandbox import SandboxOptions
 
-MakeSpeakers = Callable[..., dict[str, Speaker]]
-
-CLIENTS = ("openai", "anthropic", "ollama")
 KEY = "key-of-alice"
 DIALECT_OF_PATH = {
     "/v1/chat/completions": "openai",
@@ -44,13 +42,13 @@ def locked_gateway() -> Iterator[LiveGateway]:
         yield live
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@both_ways
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_wrong_key_raises_the_sdks_own_class_once(
-    locked_gateway: LiveGateway, make_speakers: MakeSpeakers, client: str, stream: bool
+    locked_gateway: LiveGateway, open_speaker: OpenSpeaker, client: str, stream: bool
 ) -> None:
     """Trap 3."""
-    speaker = make_speakers(locked_gateway.url, key="key-of-nobody", max_retries=2)[client]
+    speaker = open_speaker(client, locked_gateway.url, key="key-of-nobody", max_retries=2)
     with pytest.raises(ERROR_CLASSES[client][401]):
         speaker.ask(HELLO, stream=stream)
     (heard,) = speaker.wire.exchanges
@@ -86,10 +84,10 @@ def test_without_a_right_key_every_path_is_a_401(
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_right_key_is_taken_as_each_sdk_sends_it(
-    locked_gateway: LiveGateway, make_speakers: MakeSpeakers, client: str
+    locked_gateway: LiveGateway, open_speaker: OpenSpeaker, client: str
 ) -> None:
     """Trap 2: the Anthropic SDK sends its key as a bearer now, and a version of its own."""
-    speaker = make_speakers(locked_gateway.url, key=KEY)[client]
+    speaker = open_speaker(client, locked_gateway.url, key=KEY)
     assert speaker.ask(HELLO, stream=False).text.startswith("You said: hello\n")
     sent = speaker.wire.last.request_headers
     assert sent["authorization"] == f"Bearer {KEY}"
@@ -118,12 +116,11 @@ def test_a_right_key_is_taken_in_every_header_that_clients_use(
     assert (answer.status_code, answer.json()["type"]) == (200, "message")
 
 
-@pytest.mark.parametrize("upstream", UPSTREAMS)
-@pytest.mark.parametrize("client", CLIENTS)
+@nine_pairs
 def test_a_model_that_is_not_for_this_client_is_a_403(
-    locked_gateway: LiveGateway, make_speakers: MakeSpeakers, client: str, upstream: str
+    locked_gateway: LiveGateway, open_speaker: OpenSpeaker, client: str, upstream: str
 ) -> None:
-    speaker = make_speakers(locked_gateway.url, key="key-of-bob", max_retries=2)[client]
+    speaker = open_speaker(client, locked_gateway.url, key="key-of-bob", max_retries=2)
     model = f"{upstream}/sandbox-chat"
     allowed = upstream == "a"
     for stream in (False, True):
@@ -167,15 +164,15 @@ def test_nothing_that_says_who_the_client_is_leaves_the_gateway(
     assert sent.headers.get("x-api-key") == ("a-key" if upstream == "a" else None)
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@both_ways
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_dead_key_of_the_gateway_is_never_blamed_on_the_client(
-    make_speakers: MakeSpeakers, client: str, stream: bool
+    open_speaker: OpenSpeaker, client: str, stream: bool
 ) -> None:
     """Trap 11: a 401 of a provider takes the provider out; its client hears of an outage."""
     options = SandboxOptions(api_key="the-right-one")
     with live_gateway(sandbox=options, provider={"api_key": "revoked"}) as live:
-        speaker = make_speakers(live.url, max_retries=2)[client]
+        speaker = open_speaker(client, live.url, max_retries=2)
         for upstream in UPSTREAMS:
             for _ in range(2):
                 question = Question(text="hello", model=f"{upstream}/sandbox-chat")
@@ -193,14 +190,15 @@ def test_a_dead_key_of_the_gateway_is_never_blamed_on_the_client(
         assert live.statistics().refused == {401: len(UPSTREAMS)}
 
 
-def test_a_dead_key_leaves_the_other_targets(make_speakers: MakeSpeakers) -> None:
+def test_a_dead_key_leaves_the_other_targets(open_speaker: OpenSpeaker) -> None:
     """Trap 11: the provider is asked once more at most, and the client hears nothing of it."""
     key = "the-right-one"
     config = {"models": {"fast": {"targets": ["a/sandbox-chat", "o/sandbox-chat"]}}}
     providers = {"a": {"api_key": "revoked"}, "o": {"api_key": key}}
     with live_gateway(config, sandbox=SandboxOptions(api_key=key), providers=providers) as live:
         attempts = []
-        for speaker in make_speakers(live.url).values():
+        for client in CLIENTS:
+            speaker = open_speaker(client, live.url)
             said = speaker.ask(Question(text="hello", model="fast"), stream=True)
             assert said.heard.headers["x-forebay-target"] == "o/sandbox-chat"
             attempts.append(said.heard.headers["x-forebay-attempts"])

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import cycle, islice
 
 import pytest
 from anthropic_speaker import AnthropicSpeaker
-from live_gateway import UPSTREAMS, live_gateway
+from live_gateway import live_gateway
 from ollama_speaker import OllamaSpeaker
 from openai_speaker import OpenAISpeaker
 from sdk_errors import ERROR_CLASSES, error_message
-from sdk_questions import Question, Speaker
+from sdk_questions import Question
+from sdk_speakers import OpenSpeaker, both_ways, nine_pairs
 
 from forebay.endpoints.sandbox import LimitHeaders, SandboxOptions
 
-MakeSpeakers = Callable[..., dict[str, Speaker]]
 
-CLIENTS = ("openai", "anthropic", "ollama")
-NINE_PAIRS = [
-    pytest.param(client, upstream, id=f"{client}-{upstream}")
-    for client in CLIENTS
-    for upstream in UPSTREAMS
-]
-
-
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+@both_ways
+@nine_pairs
 def test_who_will_not_wait_gets_one_429_from_a_limit_that_is_configured(
-    make_speakers: MakeSpeakers, client: str, upstream: str, stream: bool
+    open_speaker: OpenSpeaker, client: str, upstream: str, stream: bool
 ) -> None:
     """Traps 118, 119 and 120: the SDK would try again twice, and is told not to. The one call that
     the provider allows is answered."""
     config = {"wait": {"max_wait_ms": 0}}
     with live_gateway(config, provider={"limits": {"rpm": 2, "burst": 1}}) as live:
-        speaker = make_speakers(live.url, max_retries=2)[client]
+        speaker = open_speaker(client, live.url, max_retries=2)
         question = Question(text="hello", model=f"{upstream}/sandbox-chat")
         assert speaker.ask(question, stream=stream).text
         with pytest.raises(ERROR_CLASSES[client][429]):
@@ -54,9 +45,9 @@ def test_who_will_not_wait_gets_one_429_from_a_limit_that_is_configured(
 @pytest.mark.parametrize(
     ("limit_headers", "stream"), [(LimitHeaders.NONE, True), (LimitHeaders.OPENAI, False)]
 )
-@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+@nine_pairs
 def test_a_limit_that_only_the_upstream_knows_ends_as_one_429_after_the_wait(
-    make_speakers: MakeSpeakers,
+    open_speaker: OpenSpeaker,
     client: str,
     upstream: str,
     limit_headers: LimitHeaders,
@@ -65,7 +56,7 @@ def test_a_limit_that_only_the_upstream_knows_ends_as_one_429_after_the_wait(
     """The upstream's refusals stay here; what the client hears is the end of its own patience."""
     options = SandboxOptions(requests_per_minute=1, burst=1, limit_headers=limit_headers)
     with live_gateway({"wait": {"max_wait_ms": 150}}, sandbox=options) as live:
-        speaker = make_speakers(live.url, max_retries=2)[client]
+        speaker = open_speaker(client, live.url, max_retries=2)
         question = Question(text="hello", model=f"{upstream}/sandbox-chat")
         assert speaker.ask(question, stream=stream).text
         with pytest.raises(ERROR_CLASSES[client][429]):
@@ -81,11 +72,9 @@ def test_a_limit_that_only_the_upstream_knows_ends_as_one_429_after_the_wait(
 
 
 @pytest.mark.parametrize("client", ["openai", "anthropic"])
-def test_a_request_says_itself_how_long_it_can_wait(
-    make_speakers: MakeSpeakers, client: str
-) -> None:
+def test_a_request_says_itself_how_long_it_can_wait(open_speaker: OpenSpeaker, client: str) -> None:
     with live_gateway(provider={"limits": {"rpm": 2, "burst": 1}}) as live:
-        speaker = make_speakers(live.url, max_retries=2)[client]
+        speaker = open_speaker(client, live.url, max_retries=2)
         patient = Question(text="hello", model="o/sandbox-chat")
         hurried = Question(
             text="hello", model="o/sandbox-chat", headers={"x-forebay-max-wait-ms": "40"}

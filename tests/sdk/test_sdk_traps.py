@@ -15,6 +15,7 @@ from live_gateway import UPSTREAMS, LiveGateway, live_gateway
 from ollama_speaker import OllamaSpeaker
 from openai_speaker import OpenAISpeaker
 from sdk_questions import Question, Speaker, Tool
+from sdk_speakers import OpenSpeaker, both_ways, nine_pairs
 
 from forebay.endpoints.sandbox import SandboxOptions
 
@@ -143,7 +144,7 @@ def test_a_developer_message_alone_is_served(by_openai: OpenAISpeaker, upstream:
     assert re.fullmatch(r"\w+\.", completion.choices[0].message.content or "")
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@both_ways
 def test_two_choices_arrive_whole_where_the_upstream_can_give_them(
     by_openai: OpenAISpeaker, stream: bool
 ) -> None:
@@ -175,7 +176,7 @@ def test_two_choices_are_refused_where_the_upstream_can_give_only_one(
     assert refused.value.param == "n"
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@both_ways
 @pytest.mark.parametrize("upstream", UPSTREAMS)
 def test_a_tool_that_is_named_is_called(
     by_openai: OpenAISpeaker, by_anthropic: AnthropicSpeaker, upstream: str, stream: bool
@@ -203,13 +204,13 @@ def test_a_tool_that_is_named_is_called(
         tool_choice={"type": "function", "function": {"name": "search"}},
     )
     (choice,) = completion.choices
-    assert [getattr(call, "function").name for call in choice.message.tool_calls or []] == [
-        "search"
-    ]
+    (call,) = choice.message.tool_calls or []
+    assert call.type == "function"
+    assert call.function.name == "search"
     assert choice.finish_reason == ("stop" if upstream == "o" else "tool_calls")
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@both_ways
 @pytest.mark.parametrize("upstream", UPSTREAMS)
 def test_a_tool_call_that_was_cut_short_is_not_shown_to_ollama_clients(
     by_ollama: OllamaSpeaker, upstream: str, stream: bool
@@ -260,10 +261,9 @@ def test_ollama_streams_unless_told_otherwise(
     assert [json.loads(line)["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
 
 
-@pytest.mark.parametrize("upstream", UPSTREAMS)
-@pytest.mark.parametrize("client", ["openai", "anthropic", "ollama"])
+@nine_pairs
 def test_a_client_that_leaves_in_the_middle_frees_its_place_at_once(
-    make_speakers: Any, client: str, upstream: str
+    open_speaker: OpenSpeaker, client: str, upstream: str
 ) -> None:
     """Trap 94: with one place in all, the next request is served within a second, and the upstream
     has stopped working for nobody."""
@@ -272,7 +272,7 @@ def test_a_client_that_leaves_in_the_middle_frees_its_place_at_once(
     provider = {"limits": {"concurrency": 1}}
     with live_gateway(config, sandbox=options, provider=provider) as live:
         model = f"{upstream}/sandbox-chat"
-        speaker: Speaker = make_speakers(live.url)[client]
+        speaker = open_speaker(client, live.url)
         for piece in islice(pieces(speaker, model), 3):
             assert piece
         said = speaker.ask(Question(text="hi", model=model, max_tokens=3), stream=True)

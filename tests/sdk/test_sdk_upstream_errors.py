@@ -7,25 +7,15 @@ Faults leave traces at their target (a pause, an open breaker), so each test has
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 
+import httpx
 import pytest
-from live_gateway import UPSTREAMS, LiveGateway, live_gateway
+from live_gateway import LiveGateway, live_gateway
 from sdk_errors import ERROR_CLASSES, UNAVAILABLE, error_message
 from sdk_questions import Question, Speaker
+from sdk_speakers import CLIENTS, RELAYED, OpenSpeaker, both_ways, nine_pairs
 from sdk_wire import Exchange
-
-MakeSpeakers = Callable[..., dict[str, Speaker]]
-
-CLIENTS = ("openai", "anthropic", "ollama")
-RELAYED = {("openai", "o"), ("anthropic", "a"), ("ollama", "l")}
-NINE_PAIRS = [
-    pytest.param(client, upstream, id=f"{client}-{upstream}")
-    for client in CLIENTS
-    for upstream in UPSTREAMS
-]
-WAYS = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 
 
 def question_with(fault: str, upstream: str) -> Question:
@@ -41,12 +31,12 @@ def heard_error(speaker: Speaker, question: Question, status: int, *, stream: bo
     return error_message(speaker.dialect, status, heard.headers, heard.body)
 
 
-@WAYS
-@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+@both_ways
+@nine_pairs
 def test_a_request_that_the_upstream_rejects_is_a_400_at_once(
-    gateway: LiveGateway, make_speakers: MakeSpeakers, client: str, upstream: str, stream: bool
+    gateway: LiveGateway, open_speaker: OpenSpeaker, client: str, upstream: str, stream: bool
 ) -> None:
-    speaker = make_speakers(gateway.url, max_retries=2)[client]
+    speaker = open_speaker(client, gateway.url, max_retries=2)
     before = gateway.statistics().received
     message = heard_error(speaker, question_with("400", upstream), 400, stream=stream)
     assert "invalid request" in message.lower()
@@ -54,13 +44,13 @@ def test_a_request_that_the_upstream_rejects_is_a_400_at_once(
     assert speaker.wire.last.headers["x-forebay-target"] == f"{upstream}/sandbox-chat"
 
 
-@WAYS
-@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+@both_ways
+@nine_pairs
 def test_a_prompt_that_is_too_long_is_said_in_the_words_that_agents_look_for(
-    gateway: LiveGateway, make_speakers: MakeSpeakers, client: str, upstream: str, stream: bool
+    gateway: LiveGateway, open_speaker: OpenSpeaker, client: str, upstream: str, stream: bool
 ) -> None:
     """Trap 122."""
-    speaker = make_speakers(gateway.url, max_retries=2)[client]
+    speaker = open_speaker(client, gateway.url, max_retries=2)
     message = heard_error(speaker, question_with("context", upstream), 400, stream=stream)
     if client == "anthropic":
         assert "prompt is too long" in message
@@ -73,13 +63,13 @@ def test_a_prompt_that_is_too_long_is_said_in_the_words_that_agents_look_for(
 @pytest.mark.parametrize(
     ("fault", "stream"), [("500", True), ("garbage", False), ("garbage", True)]
 )
-@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+@nine_pairs
 def test_an_upstream_that_keeps_failing_is_a_502_that_no_sdk_tries_again(
-    make_speakers: MakeSpeakers, client: str, upstream: str, fault: str, stream: bool
+    open_speaker: OpenSpeaker, client: str, upstream: str, fault: str, stream: bool
 ) -> None:
     """Trap 120: three attempts here, one at the SDK."""
     with live_gateway() as live:
-        speaker = make_speakers(live.url, max_retries=2)[client]
+        speaker = open_speaker(client, live.url, max_retries=2)
         heard_error(speaker, question_with(fault, upstream), 502, stream=stream)
         heard = speaker.wire.last
         assert heard.headers["x-should-retry"] == "false"
@@ -87,26 +77,27 @@ def test_an_upstream_that_keeps_failing_is_a_502_that_no_sdk_tries_again(
         assert live.statistics().received == 3
 
 
-@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+@nine_pairs
 def test_an_upstream_that_hangs_up_without_a_word_is_a_502(
-    make_speakers: MakeSpeakers, client: str, upstream: str
+    open_speaker: OpenSpeaker, client: str, upstream: str
 ) -> None:
     with live_gateway() as live:
-        speaker = make_speakers(live.url, max_retries=2)[client]
+        speaker = open_speaker(client, live.url, max_retries=2)
         heard_error(speaker, question_with("reset", upstream), 502, stream=True)
         assert speaker.wire.last.headers["x-forebay-attempts"] == "3"
 
 
-@pytest.mark.parametrize("fault", ["402", "quota"])
-@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+@pytest.mark.parametrize(
+    ("fault", "upstream"),
+    [("402", "o"), ("402", "a"), ("402", "l"), ("quota", "o"), ("quota", "a")],
+)
+@pytest.mark.parametrize("client", CLIENTS)
 def test_spent_credit_of_the_gateway_is_an_outage_and_no_429(
-    make_speakers: MakeSpeakers, client: str, upstream: str, fault: str
+    open_speaker: OpenSpeaker, client: str, upstream: str, fault: str
 ) -> None:
     """Traps 109 and 110."""
-    if (fault, upstream) == ("quota", "l"):
-        fault = "402"  # Ollama's own servers say it in prose, without a code
     with live_gateway() as live:
-        speaker = make_speakers(live.url, max_retries=2)[client]
+        speaker = open_speaker(client, live.url, max_retries=2)
         status = UNAVAILABLE[client]
         message = heard_error(speaker, question_with(fault, upstream), status, stream=True)
         assert "quota is spent" in message
@@ -126,14 +117,14 @@ def test_spent_credit_of_the_gateway_is_an_outage_and_no_429(
         ("reset", True),
     ],
 )
-@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+@nine_pairs
 def test_what_passes_is_mended_here_and_the_client_hears_nothing_of_it(
-    make_speakers: MakeSpeakers, client: str, upstream: str, fault: str, stream: bool
+    open_speaker: OpenSpeaker, client: str, upstream: str, fault: str, stream: bool
 ) -> None:
     """Traps 76, 85, 111, 112: refusals, and errors inside an answer with status 200, before any
     content. The streams hold to all rules of their dialect, with one beginning."""
     with live_gateway() as live:
-        speaker = make_speakers(live.url)[client]
+        speaker = open_speaker(client, live.url)
         said = speaker.ask(question_with(f"{fault}, times=1", upstream), stream=stream)
         assert said.text.startswith("You said: hello [[fault:")
         assert len(speaker.wire.exchanges) == 1
@@ -141,6 +132,18 @@ def test_what_passes_is_mended_here_and_the_client_hears_nothing_of_it(
         # A connection that was used before may have died of age: that is tried again below.
         attempts = {"1", "2"} if fault == "reset" else {"2"}
         assert said.heard.headers["x-forebay-attempts"] in attempts
+
+
+@nine_pairs
+def test_an_upstream_without_capacity_is_waited_for(
+    open_speaker: OpenSpeaker, client: str, upstream: str
+) -> None:
+    """As long as the client can: overload is no failure, also where a stream with status 200 says
+    it. Three failures would have come to their end sooner."""
+    with live_gateway({"wait": {"max_wait_ms": 500}}) as live:
+        speaker = open_speaker(client, live.url, max_retries=2)
+        heard_error(speaker, question_with("error-first", upstream), 429, stream=True)
+        assert int(speaker.wire.last.headers["x-forebay-waited-ms"]) >= 500
 
 
 @dataclass(frozen=True)
@@ -161,13 +164,13 @@ BROKEN_STREAMS = {
 
 
 @pytest.mark.parametrize("broken", BROKEN_STREAMS.values(), ids=BROKEN_STREAMS.keys())
-@pytest.mark.parametrize(("client", "upstream"), NINE_PAIRS)
+@nine_pairs
 def test_a_stream_that_breaks_raises_and_never_looks_like_a_whole_one(
-    make_speakers: MakeSpeakers, client: str, upstream: str, broken: Broken
+    open_speaker: OpenSpeaker, client: str, upstream: str, broken: Broken
 ) -> None:
     """Traps 86, 87, 88 and 90."""
     with live_gateway() as live:
-        speaker = make_speakers(live.url, max_retries=2)[client]
+        speaker = open_speaker(client, live.url, max_retries=2)
         relays_garbage = not broken.told and (client, upstream) in RELAYED
         failures = json.JSONDecodeError if relays_garbage else speaker.failures
         with pytest.raises(failures) as raised:
@@ -200,3 +203,25 @@ def check_last_words(client: str, heard: Exchange) -> None:
             *lines, last = heard.lines
             assert set(json.loads(last)) == {"error"}
             assert not any(json.loads(line)["done"] for line in lines)
+
+
+PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "ollama": "/api/chat"}
+
+
+@nine_pairs
+def test_the_transfer_of_a_broken_stream_breaks_off_too(
+    http: httpx.Client, client: str, upstream: str
+) -> None:
+    """For clients that look for no error among the frames: it lacks the proper end of HTTP."""
+    body = {
+        "model": f"{upstream}/sandbox-chat",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": "[[fault: error-midstream=4]]"}],
+        "stream": True,
+    }
+    with (
+        live_gateway() as live,
+        http.stream("POST", live.url + PATHS[client], json=body) as answer,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        answer.read()

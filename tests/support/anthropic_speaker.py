@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import anthropic
 import httpx2
 from anthropic.types import Message, ModelInfo, ParsedMessage, RawMessageStreamEvent
 from sdk_questions import City, End, Question, Said, Speaker, ToolCall
 from sdk_wire import Exchange, Wire, read_strictly
+
+from forebay.protocol.jsontext import JsonObject
 
 _ENDS = {
     "end_turn": End.DONE,
@@ -26,7 +28,7 @@ class AnthropicSpeaker(Speaker):
     """Over ``messages``."""
 
     dialect = "anthropic"
-    failures = (anthropic.APIError, httpx2.HTTPError)
+    failures: ClassVar[tuple[type[Exception], ...]] = (anthropic.APIError, httpx2.HTTPError)
 
     def __init__(self, url: str, *, key: str = "any-key", max_retries: int = 0) -> None:
         super().__init__(Wire())
@@ -34,7 +36,9 @@ class AnthropicSpeaker(Speaker):
             base_url=url,
             api_key=key,
             max_retries=max_retries,
-            http_client=anthropic.DefaultHttpxClient(trust_env=False, event_hooks=self.wire.hooks),
+            http_client=anthropic.DefaultHttpxClient(
+                trust_env=False, verify=False, event_hooks=self.wire.hooks
+            ),
         )
 
     def close(self) -> None:
@@ -118,8 +122,8 @@ def _said(message: Message | ParsedMessage[City], fragments: int, heard: Exchang
             case "thinking":
                 thinking += block.thinking
             case "tool_use":
-                assert isinstance(block.input, dict)
-                calls.append(ToolCall(block.id, block.name, block.input))
+                arguments = cast("JsonObject", block.input)
+                calls.append(ToolCall(block.id, block.name, arguments))
             case other:
                 raise AssertionError(f"nobody asked for a block of type {other}")
     assert message.stop_reason is not None

@@ -6,7 +6,7 @@ an ordinary thread; the gateway and the sandbox share one trio loop in another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ def live_gateway(
             running.result(timeout=_END_SECONDS)
 
 
-def _run(main: partial[object], ready: Future[LiveGateway]) -> None:
+def _run(main: Callable[[], Awaitable[None]], ready: Future[LiveGateway]) -> None:
     try:
         trio.run(main)
     except BaseException as fault:

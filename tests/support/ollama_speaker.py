@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import ollama
@@ -18,7 +18,7 @@ class OllamaSpeaker(Speaker):
     """Over ``chat``."""
 
     dialect = "ollama"
-    failures = (ollama.ResponseError, httpx.HTTPError)
+    failures: ClassVar[tuple[type[Exception], ...]] = (ollama.ResponseError, httpx.HTTPError)
 
     def __init__(self, url: str, *, key: str = "any-key") -> None:
         super().__init__(Wire())
@@ -26,11 +26,12 @@ class OllamaSpeaker(Speaker):
             host=url,
             headers={"authorization": f"Bearer {key}"},
             trust_env=False,
+            verify=False,
             event_hooks=self.wire.hooks,
         )
 
     def close(self) -> None:
-        self.client.close()
+        self.client.close()  # type: ignore[no-untyped-call]
 
     def models(self) -> list[str]:
         return [model.model or "" for model in self.client.list().models]
@@ -122,7 +123,7 @@ def ending(last: ollama.ChatResponse | ollama.GenerateResponse, *, calls: bool) 
 
 
 def read_lines(
-    kind: type[ollama.ChatResponse] | type[ollama.GenerateResponse],
+    kind: type[ollama.ChatResponse | ollama.GenerateResponse],
     heard: Exchange,
     *,
     stream: bool,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 import openai
@@ -25,7 +25,7 @@ class OpenAISpeaker(Speaker):
     """Over ``chat.completions``."""
 
     dialect = "openai"
-    failures = (openai.APIError, httpx2.HTTPError)
+    failures: ClassVar[tuple[type[Exception], ...]] = (openai.APIError, httpx2.HTTPError)
 
     def __init__(self, url: str, *, key: str = "any-key", max_retries: int = 0) -> None:
         super().__init__(Wire())
@@ -33,7 +33,9 @@ class OpenAISpeaker(Speaker):
             base_url=f"{url}/v1",
             api_key=key,
             max_retries=max_retries,
-            http_client=openai.DefaultHttpxClient(trust_env=False, event_hooks=self.wire.hooks),
+            http_client=openai.DefaultHttpxClient(
+                trust_env=False, verify=False, event_hooks=self.wire.hooks
+            ),
         )
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import Enum
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import BaseModel
 from sdk_wire import Exchange, Wire
@@ -113,8 +113,8 @@ class Question:
 class Speaker(ABC):
     """Asks one server in one dialect."""
 
-    dialect: str
-    failures: tuple[type[Exception], ...]
+    dialect: ClassVar[str]
+    failures: ClassVar[tuple[type[Exception], ...]]
     """What the SDK raises when an answer breaks off."""
 
     def __init__(self, wire: Wire) -> None:

@@ -50,7 +50,11 @@ class Exchange:
 
 
 class Wire:
-    """Records the exchanges of HTTP clients that have its hooks."""
+    """Records the exchanges of HTTP clients that have its hooks.
+
+    Such clients here never verify certificates: there are none on loopback, and reading the
+    machine's own takes longer than a test.
+    """
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
@@ -93,7 +97,7 @@ class _Tee(httpx.SyncByteStream, httpx2.SyncByteStream):
 
 
 @cache
-def _reader(kind: object) -> TypeAdapter[object]:
+def _reader(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a union of types has no type itself
     return TypeAdapter(kind)
 
 

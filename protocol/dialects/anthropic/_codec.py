@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import ChatResponse
-from forebay.protocol.canonical.requests import ChatRequest
+from forebay.protocol.canonical.requests import ChatRequest, Thinking
 from forebay.protocol.dialects.anthropic import (
     _answers,
     _errors,
@@ -42,6 +42,15 @@ class AnthropicMessagesCodec(ChatCodec):
     def decode_request(self, body: JsonObject) -> ChatRequest:
         return _request_decoding.decode_request(body)
 
+    def can_relay(self, request: ChatRequest) -> bool:
+        """Not with thinking that has no signature: it was another provider's, and the API refuses
+        it."""
+        return not any(
+            isinstance(part, Thinking) and part.signature is None and part.redacted is None
+            for turn in request.turns
+            for part in turn.parts
+        )
+
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
         return _request_encoding.encode_request(request, traits)
 
@@ -70,6 +79,9 @@ class AnthropicSpeech(DialectSpeech):
 
     def decode_error(self, status: int, body: bytes) -> ApiError:
         return _errors.decode_error(status, body)
+
+    def is_own_error(self, body: bytes) -> bool:
+        return _errors.is_own_error(body)
 
     def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject:
         return _model_lists.encode_model_list(models)

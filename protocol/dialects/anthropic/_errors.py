@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from forebay.protocol.canonical.errors import ApiError, ErrorKind
 from forebay.protocol.dialects.base import SpokenError
-from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads, loads_object
 
 _SPOKEN: dict[ErrorKind, tuple[int, str]] = {
     ErrorKind.BAD_REQUEST: (400, "invalid_request_error"),
@@ -68,6 +68,11 @@ _OVERFLOW = re.compile(
     re.IGNORECASE,
 )
 _OVERFLOW_STATUSES = frozenset({400, 413, 422, 500})
+# llama.cpp says these with a 500.
+_REQUESTS_FAULT = re.compile(
+    r"(?:image|audio|video) input is not supported|failed to parse tool call arguments",
+    re.IGNORECASE,
+)
 _CREDIT_SPENT = re.compile(r"credit balance is too low", re.IGNORECASE)
 
 _CONTEXT_LIMIT = re.compile(
@@ -121,6 +126,21 @@ def decode_error(status: int, body: bytes) -> ApiError:
     except InvalidJson:
         value = body.decode("utf-8", "replace")
     return read_error(value, status).error
+
+
+def is_own_error(body: bytes) -> bool:
+    """Whether an error answer has this dialect's shape; see :meth:`DialectSpeech.is_own_error`."""
+    try:
+        answer = loads_object(body)
+    except InvalidJson:
+        return False
+    error = answer.get("error")
+    return (
+        answer.get("type") == "error"
+        and isinstance(error, dict)
+        and isinstance(error.get("type"), str)
+        and isinstance(error.get("message"), str)
+    )
 
 
 def read_error(value: JsonValue, status: int | None) -> ReadError:
@@ -197,7 +217,9 @@ def _kind(status: int, kind_name: str | None, message: str, found: JsonObject) -
         return ErrorKind.UNAVAILABLE
     if status >= 500 and kind_name == "timeout_error":
         return ErrorKind.UPSTREAM_TIMEOUT
-    return ErrorKind.BAD_REQUEST if 400 <= status < 500 else ErrorKind.UPSTREAM_ERROR
+    if 400 <= status < 500 or _REQUESTS_FAULT.search(message):
+        return ErrorKind.BAD_REQUEST
+    return ErrorKind.UPSTREAM_ERROR
 
 
 def _status_in(found: JsonObject) -> int:

@@ -18,7 +18,7 @@ from forebay.protocol.dialects.ollama.models import (
     encode_model_list,
     encode_show,
 )
-from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads, loads_object
 
 _STATUS_OF_KIND = {
     ErrorKind.BAD_REQUEST: 400,
@@ -75,6 +75,12 @@ class OllamaSpeech(DialectSpeech):
             message=message,
             code=error_code(inner) or error_code(value),
         )
+
+    def is_own_error(self, body: bytes) -> bool:
+        try:
+            return isinstance(loads_object(body).get("error"), str)
+        except InvalidJson:
+            return False
 
     def encode_model(self, model: ModelCard) -> JsonObject:
         return encode_show(model)

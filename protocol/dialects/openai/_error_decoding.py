@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from forebay.protocol.canonical.errors import ApiError, ErrorKind
-from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads, loads_object
 
 _LONGEST_MESSAGE = 2000
 _LONGEST_CODE = 200
@@ -27,6 +27,11 @@ _OVERFLOW_CODES = (
 _OVERFLOW_MESSAGE = re.compile(
     r"maximum context length|exceeds? the (?:available )?context|context window"
     r"|prompt is too long|context_length_exceeded",
+    re.IGNORECASE,
+)
+# llama.cpp says these with a 500.
+_REQUESTS_FAULT = re.compile(
+    r"(?:image|audio|video) input is not supported|failed to parse tool call arguments",
     re.IGNORECASE,
 )
 _STATUS_KINDS = {
@@ -80,6 +85,20 @@ def decode_error_body(status: int, body: bytes) -> ApiError:
     return _error_of(status, facts)
 
 
+def is_openais_error(body: bytes) -> bool:
+    """Whether an error has OpenAI's own shape. Others have it but for a number as the code."""
+    try:
+        error = loads_object(body).get("error")
+    except InvalidJson:
+        return False
+    return (
+        isinstance(error, dict)
+        and isinstance(error.get("message"), str)
+        and isinstance(error.get("type"), str | None)
+        and isinstance(error.get("code"), str | None)
+    )
+
+
 def decode_error_value(value: JsonValue) -> tuple[ApiError, int | None]:
     """The error inside an answer that itself said 200, and the status it would have had."""
     facts = _facts_of(value)
@@ -120,6 +139,8 @@ def _kind_of(status: int | None, facts: _Facts) -> ErrorKind:
     if status in _STATUS_KINDS:
         return _STATUS_KINDS[status]
     if status is not None and 400 <= status < 500:
+        return ErrorKind.BAD_REQUEST
+    if _REQUESTS_FAULT.search(facts.message):
         return ErrorKind.BAD_REQUEST
     return ErrorKind.UPSTREAM_ERROR
 

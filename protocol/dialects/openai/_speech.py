@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.dialects.base import DialectSpeech, ModelCard, SpokenError
-from forebay.protocol.dialects.openai._error_decoding import decode_error_body
+from forebay.protocol.dialects.openai._error_decoding import decode_error_body, is_openais_error
 from forebay.protocol.dialects.openai._error_encoding import encode_api_error
 from forebay.protocol.dialects.openai._model_lists import (
     decode_model_ids,
@@ -26,6 +26,9 @@ class OpenAISpeech(DialectSpeech):
 
     def decode_error(self, status: int, body: bytes) -> ApiError:
         return decode_error_body(status, body)
+
+    def is_own_error(self, body: bytes) -> bool:
+        return is_openais_error(body)
 
     def encode_model(self, model: ModelCard) -> JsonObject:
         """The answer to ``GET /v1/models/{id}``."""

@@ -1,0 +1,62 @@
+"""What is left of a connection that is over: nothing that only the garbage collector could free.
+
+The collector stops everything while it looks for circles, the longer the more requests are held.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.testing
+
+from forebay.endpoints.serving._connection import Connection
+from forebay.endpoints.serving._hypercorn import GuardedProtocol
+
+if TYPE_CHECKING:
+    from tests.serving.conftest import App, Linked
+
+HELLO = b"GET /hello HTTP/1.1\r\nhost: test\r\n\r\n"
+HELD = b"GET /held HTTP/1.1\r\nhost: test\r\n\r\n"
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """No garbage collection in this test."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def remains() -> list[str]:
+    return [
+        type(one).__name__
+        for one in gc.get_objects()
+        if isinstance(one, (Connection, GuardedProtocol))
+    ]
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_a_connection_that_was_answered_leaves_nothing(app: App, linked: Linked) -> None:
+    async with linked(app) as client:
+        await client.send(HELLO + HELLO)
+        assert [(await client.answer()).status for _ in range(2)] == [200, 200]
+        assert remains()
+    await trio.testing.wait_all_tasks_blocked()
+    assert remains() == []
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_a_client_that_left_while_it_was_held_leaves_nothing(
+    app: App, linked: Linked
+) -> None:
+    async with linked(app) as client:
+        await client.send(HELD)
+        await app.until("held")
+    await app.until("ended /held")
+    await trio.testing.wait_all_tasks_blocked()
+    assert remains() == []
