@@ -17,6 +17,10 @@ _NOTHING_SENT = frozenset({Ending.UNUSED, Ending.UNREACHABLE})
 _NOTHING_READ = _NOTHING_SENT | {Ending.REFUSED, Ending.OVERLOADED}
 
 
+_ROUNDING = 1e-9
+"""Seconds: what sums of intervals may be off by is no time to wait for."""
+
+
 class Unit(Enum):
     REQUESTS = auto()
     TOKENS = auto()
@@ -41,7 +45,8 @@ class Bucket:
     def ready_at(self, amount: float, now: float) -> float:
         start = max(now, self._tat)
         # In this order, so that a full bucket is ready at exactly ``now``, without rounding.
-        return start + (min(amount * self._interval, self._tolerance) - self._tolerance)
+        ready = start + (min(amount * self._interval, self._tolerance) - self._tolerance)
+        return now if ready - now < _ROUNDING else ready
 
     def take(self, amount: float, now: float) -> None:
         start = max(now, self._tat)
