@@ -98,7 +98,7 @@ def main() -> int:
     counts = dict.fromkeys(_MARKS, 0)
     for name, way, seen in tour(server, arguments.only):
         counts[seen.ok] += 1
-        print(f"{name:22}{way:22}{_MARKS[seen.ok]:8}{seen.came}", flush=True)
+        print(f"{name:24}{way:22}{_MARKS[seen.ok]:8}{seen.came}", flush=True)
     print(f"\n{counts[True]} ok, {counts[False]} not ok, {counts[None]} not applicable")
     return 1 if counts[False] or not counts[True] else 0
 

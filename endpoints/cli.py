@@ -238,7 +238,7 @@ def _run(command: Callable[[], Awaitable[None]]) -> None:
 
     try:
         trio.run(run)
-    except BaseException as fault:
+    except Exception as fault:
         message = _in_one_line(fault)
         if message is None:
             raise

@@ -68,10 +68,12 @@ class Server:
 
 def prepare_process() -> None:
     """Allow this process and its children as many files as the system does, and let a SIGTERM
-    end it by way of its ``finally`` blocks, so that no server outlives it."""
+    end it as Ctrl-C does, by way of its ``finally`` blocks, so that no server outlives it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell may have started us with it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from tour.visits import Case, Seen, Visit
 
 KEYS: Final = {"ana": "tour-key-ana", "ben": "tour-key-ben"}
 """The gateway's clients."""
-_FREED_WITHIN: Final = 10.0
+_FREED_WITHIN: Final = 15.0
 """Seconds; the server notices a client that left only between two batches of a prompt."""
 _BUSY_WITHIN: Final = 20.0
 _CROWD: Final = ("ana",) * 8 + ("ben",) * 4
@@ -50,7 +50,9 @@ def leaves_mid_stream(visit: Visit) -> Seen:
 
 
 def leaves_before_first_token(visit: Visit) -> Seen:
-    question = Question(turns=(User(_long_prompt(visit.server)),))
+    question = Question(
+        turns=(User(_long_prompt(visit.server)),), max_tokens=visit.server.context // 3
+    )
     return _abandoned(visit, {**visit.guest.body(visit.model, question), "stream": True})
 
 

@@ -85,6 +85,9 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
         dropped.append("metadata")
     if any(turn.name for turn in request.turns):
         dropped.append("name")
+    for dialect, fields in request.extras.items():
+        if dialect != ANTHROPIC:
+            dropped += fields
     if request.stream:
         body["stream"] = True
     for name, value in raw.items():
