@@ -154,8 +154,6 @@ class ChatSession:
                             await self._send_stream(answer, answer.content)
             except ApiFailure as failure:
                 await self._fail(failure)
-            except (InvalidJson, RecursionError) as fault:
-                await self._fail(unspeakable(fault))
             nursery.cancel_scope.cancel()
 
     def _context(self, request: ChatRequest) -> ReplyContext:
@@ -217,11 +215,8 @@ class ChatSession:
         if content.request.passes_through:
             await self._reply.whole(200, content.body, content.content_type, headers)
         else:
-            try:
-                body = dumps(self._codec.encode_response(content.response, context))
-            except (InvalidJson, RecursionError):
-                raise _answer_too_deep() from None
-            await self._reply.whole(200, body, _JSON, headers)
+            encoded = self._codec.encode_response(content.response, context)
+            await self._reply.whole(200, dumps(encoded), _JSON, headers)
 
     async def _send_stream(self, answer: Answer, content: StreamedAnswer) -> None:
         assert self._encoder is not None
@@ -245,11 +240,7 @@ class ChatSession:
                     if isinstance(event, StreamError):
                         await self._fail(ApiFailure(event.error))
             else:
-                try:
-                    frames = b"".join(map(self._encoder.encode, piece.events))
-                except (InvalidJson, RecursionError):
-                    raise _answer_too_deep() from None
-                await self._reply.write(frames)
+                await self._reply.write(b"".join(map(self._encoder.encode, piece.events)))
         if content.failed:
             # Broken off: the transfer must not end as if all had been said.
             return
@@ -267,15 +258,6 @@ class ChatSession:
         elif self._encoder is not None and self._at_frame_end:
             await self._reply.write(self._encoder.encode(StreamError(failure.error)))
             self._failed = True
-
-
-def _answer_too_deep() -> ApiFailure:
-    return ApiFailure(
-        ApiError(
-            kind=ErrorKind.UPSTREAM_ERROR,
-            message="the upstream's answer is nested too deeply to be passed on",
-        )
-    )
 
 
 def _is_sse(content_type: str) -> bool:

@@ -17,7 +17,7 @@ from forebay.actors.gateway.answers import Piece, StreamedAnswer, WholeAnswer
 from forebay.actors.gateway.failures import CallFailed, RelayedError
 from forebay.actors.gateway.jobs import Job
 from forebay.actors.gateway.provider import Target
-from forebay.actors.scheduling.pool import Grant
+from forebay.actors.scheduling.grants import Grant
 from forebay.actors.upstream import (
     BodyTooLong,
     ConnectFailed,
@@ -198,8 +198,6 @@ async def _read_whole(
         response = request.codec.decode_response(loads_object(body))
     except InvalidJson as fault:
         raise CallFailed(_server_failed(f"the upstream's answer is not JSON: {fault}")) from None
-    except RecursionError:
-        raise CallFailed(_server_failed("the upstream's answer is nested too deeply")) from None
     except ApiFailure as failure:
         raise CallFailed(classify_stream_error(StreamError(failure.error))) from None
     if job.request.stream:

@@ -28,7 +28,7 @@ from forebay.actors.gateway.supervision import CloseModels, DescribeGateway, Gat
 from forebay.actors.gateway.waiting import NoTargetLeft, Place, WaitExpired, WaitingLane
 from forebay.actors.kernel import ActorSystem, Ref
 from forebay.actors.scheduling.gates import Demand, Ending, Outcome
-from forebay.actors.scheduling.pool import Grant
+from forebay.actors.scheduling.grants import Grant
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.events import Usage
 from forebay.protocol.canonical.requests import ChatRequest

@@ -16,8 +16,10 @@ import trio
 
 from forebay.actors.scheduling.flows import Flow, FlowKey, Ticket, TicketState
 from forebay.actors.scheduling.gates import Demand, Ending, Outcome
+from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Lane, Strategy
-from forebay.actors.scheduling.pool import Grant, Pool, PoolTarget
+from forebay.actors.scheduling.pool import Pool
+from forebay.actors.scheduling.targets import PoolTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ class WaitingLane(Lane):
         place.reopen()
         flow = self._enter(place, key, weight)
         flow.put_in_front(place)
-        self._show(flow, lift=False)
+        self._show(flow)
 
     async def wait_again(self, place: Place, key: FlowKey, deadline: float) -> Grant:
         """Like :meth:`wait`, after :meth:`put_back`."""
@@ -200,7 +202,7 @@ class WaitingLane(Lane):
             self.ring()
             return False
         flow.put_in_front(place)
-        self._show(flow, lift=True)
+        self._show(flow)
         now = trio.current_time()
         for pool in self.pools:
             wake = pool.pump(now)
@@ -211,12 +213,12 @@ class WaitingLane(Lane):
         self.ring()
         return True
 
-    def _show(self, flow: ChannelFlow, *, lift: bool) -> None:
+    def _show(self, flow: ChannelFlow) -> None:
         for pool in self.pools:
             if flow.enrolled:
                 pool.refresh(flow)
             else:
-                pool.enrol(flow, self, lift=lift)
+                pool.enrol(flow, self)
         flow.enrolled = True
 
     def _leave(self, flow: ChannelFlow, place: Place) -> None:

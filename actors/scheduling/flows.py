@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from forebay.actors.scheduling.gates import Demand
 
 if TYPE_CHECKING:
-    from forebay.actors.scheduling.pool import Grant
+    from forebay.actors.scheduling.grants import Grant
 
 
 class TrafficClass(StrEnum):

@@ -10,7 +10,7 @@ from forebay.actors.scheduling.flows import Flow
 from forebay.actors.scheduling.gates import Demand
 
 if TYPE_CHECKING:
-    from forebay.actors.scheduling.pool import PoolTarget
+    from forebay.actors.scheduling.targets import PoolTarget
 
 
 class Strategy(StrEnum):

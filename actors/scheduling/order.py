@@ -2,18 +2,24 @@
 
 Fair queueing by counters alone has no order among equals: clients with equal jobs would be served
 in the order of the rounding errors in their counters, and one that was first in one round and
-last in the next would wait for two. So flows are served in *windows*: open is a flow whose client
-is at most half a job ahead of the virtual time, and of the open flows the one whose job came
-first goes next. When none is open the virtual time advances to the next one. Whoever was served
-is behind until all others of the window were; so fairness is as without windows, but for half a
-job. What counts as a job is what the client's jobs have cost lately: windows as wide as estimates
-that are too high, and not alike, would let some be served many times before others are.
+last in the next would wait for two. So flows are served in *windows*: open are the flows whose
+clients are at most half a job from the one whose turn it is, and of the open flows the one whose
+job came first goes next. When none is open the window moves on. Whoever was served is behind
+until all others of the window were; so fairness is as without windows, but for half a job. What
+counts as a job is what the client's jobs have cost lately: windows as wide as estimates that are
+too high, and not alike, would let some be served many times before others are.
+
+Before all that are open come those that are *late*: their clients were charged too much for calls
+that have ended since, or are new, while all others have calls under way.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
 
 from forebay.actors.scheduling.flows import Flow, Ticket
 from forebay.actors.scheduling.shares import Share, ShareTable
@@ -42,18 +48,42 @@ class Entry:
         return ticket
 
 
+class Turn(IntEnum):
+    """Where a flow stands to the window."""
+
+    LATE = 0
+    OPEN = 1
+    CLOSED = 2
+
+
+Rank: TypeAlias = tuple[Turn, float, int]
+"""Whose turn, where clients differ; among equals who came first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The job that is next at one target."""
+
+    rank: Rank
+    entry: Entry
+    ticket: Ticket
+
+
 class FlowOrder:
     """The flows of one traffic class that wait for one target."""
 
     def __init__(self, shares: ShareTable[str]) -> None:
         self._shares = shares
-        self._open: list[tuple[int, int, Entry]] = []
-        self._closed: list[tuple[float, int, Entry]] = []
+        self._heaps: dict[Turn, list[tuple[Rank, int, Entry]]] = {turn: [] for turn in Turn}
         self._tidy_at = _SMALL
 
     def __len__(self) -> int:
         """Entries held, with those that are out of date."""
-        return len(self._open) + len(self._closed)
+        return sum(map(len, self._heaps.values()))
+
+    @property
+    def is_empty(self) -> bool:
+        return not len(self)
 
     def add(self, entry: Entry) -> None:
         """An entry whose flow has, or is about to have, a job waiting."""
@@ -64,64 +94,60 @@ class FlowOrder:
 
     def _tidy(self) -> None:
         """While a target is closed nobody gets to what is out of date behind its first job."""
-        self._open[:] = [item for item in self._open if item[2].live]
-        self._closed[:] = [item for item in self._closed if item[2].live]
-        heapq.heapify(self._open)
-        heapq.heapify(self._closed)
+        for heap in self._heaps.values():
+            heap[:] = [item for item in heap if item[2].live]
+            heapq.heapify(heap)
         self._tidy_at = max(_SMALL, 2 * len(self))
 
-    def _insert(self, entry: Entry) -> None:
-        if entry.share.opens_at <= self._shares.virtual_time:
-            heapq.heappush(self._open, (entry.arrival, next(_serials), entry))
-        else:
-            heapq.heappush(self._closed, (entry.share.opens_at, next(_serials), entry))
+    def _rank(self, entry: Entry) -> Rank:
+        opens_at = entry.share.opens_at
+        if opens_at < self._shares.window_start:
+            return Turn.LATE, opens_at, entry.arrival
+        if opens_at <= self._shares.window_end:
+            return Turn.OPEN, 0.0, entry.arrival
+        return Turn.CLOSED, opens_at, entry.arrival
 
-    def first(self) -> tuple[Entry, Ticket] | Flow | None:
-        """The next job of the open window, and its entry. A flow where one turned out to be
-        empty: it was dropped; tell its lane and ask again. None: no open flow."""
-        closed = self._closed
-        virtual_time = self._shares.virtual_time
-        while closed and closed[0][0] <= virtual_time:
+    def _insert(self, entry: Entry) -> None:
+        rank = self._rank(entry)
+        heapq.heappush(self._heaps[rank[0]], (rank, next(_serials), entry))
+
+    def first(self) -> Candidate | Flow | None:
+        """The job that is next here. A flow where one turned out to be empty: it was dropped;
+        tell its lane and ask again. None: nobody waits."""
+        while (heap := self._first_heap()) is not None:
+            rank, _, entry = heap[0]
+            ticket = entry.look() if entry.live else None
+            if ticket is not None and self._rank(entry) == rank:
+                return Candidate(rank, entry, ticket)
+            heapq.heappop(heap)
+            if ticket is not None:
+                self._insert(entry)
+            elif entry.live:
+                return entry.flow
+        return None
+
+    def _first_heap(self) -> list[tuple[Rank, int, Entry]] | None:
+        closed = self._heaps[Turn.CLOSED]
+        while closed and closed[0][0][1] <= self._shares.window_end:
             entry = heapq.heappop(closed)[2]
             if entry.live:
-                heapq.heappush(self._open, (entry.arrival, next(_serials), entry))
-        while self._open:
-            arrival, _, entry = self._open[0]
-            if not entry.live:
-                heapq.heappop(self._open)
-                continue
-            ticket = entry.look()
-            if ticket is None:
-                heapq.heappop(self._open)
-                return entry.flow
-            if entry.arrival == arrival and entry.share.opens_at <= virtual_time:
-                return entry, ticket
-            heapq.heappop(self._open)
-            self._insert(entry)
-        return None
+                self._insert(entry)
+        return next(filter(None, self._heaps.values()), None)
 
-    def next_window(self) -> tuple[float, float] | None:
-        """Where no flow is open: the tag of the closed flow that is next, and the virtual time
-        that opens it. None: no flow waits."""
-        while self._closed:
-            tag, _, entry = self._closed[0]
-            if entry.live and tag == entry.share.opens_at:
-                return tag, entry.share.counter
-            heapq.heappop(self._closed)
-            if entry.live:
-                heapq.heappush(self._closed, (entry.share.opens_at, next(_serials), entry))
-        return None
+    def open_window(self, candidate: Candidate) -> bool:
+        """It is the turn of the candidate's client; whether others may be before it now."""
+        turn = candidate.rank[0]
+        if turn is Turn.CLOSED or (turn is Turn.LATE and not self._heaps[Turn.OPEN]):
+            self._shares.open_window(candidate.entry.share)
+        return turn is Turn.CLOSED
 
     def set_aside(self, entry: Entry) -> None:
-        """Take out the entry that ``first`` has just given."""
-        assert self._open[0][2] is entry
-        heapq.heappop(self._open)
+        """Take out the entry of the candidate that ``first`` has just given."""
+        heap = self._heaps[self._rank(entry)[0]]
+        assert heap[0][2] is entry
+        heapq.heappop(heap)
 
     def bring_back(self, entry: Entry) -> None:
         """Undo :meth:`set_aside`, unless the entry is out of date."""
         if entry.live:
             self._insert(entry)
-
-    @property
-    def is_empty(self) -> bool:
-        return not len(self)

@@ -11,32 +11,23 @@ it waits for. Anybody else would spend what it is waiting for, and large jobs wo
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from forebay.actors.scheduling.flows import Flow, FlowKey, Ticket, TicketState, TrafficClass
-from forebay.actors.scheduling.gates import Call, Demand, Gate, Outcome
+from forebay.actors.scheduling.flows import Flow, Ticket, TicketState, TrafficClass
+from forebay.actors.scheduling.gates import Call, Gate
+from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Lane
-from forebay.actors.scheduling.order import Entry, FlowOrder
+from forebay.actors.scheduling.order import Candidate, Entry, FlowOrder
 from forebay.actors.scheduling.shares import Share, ShareTable
+from forebay.actors.scheduling.targets import PoolTarget, Route
 
 CLASS_WEIGHTS = {TrafficClass.INTERACTIVE: 80.0, TrafficClass.BATCH: 20.0}
 """How the classes split a pool while both wait; either borrows what the other leaves."""
 
 _GRANTS_PER_PUMP = 256
 """Then the pump yields, so that a thousand grants do not hold up everything else."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Route:
-    """One way to a target: a host of the provider."""
-
-    host: str
-    """Base URL."""
-    gates: tuple[Gate, ...]
-    """What bounds this host, and this target on it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,147 +38,6 @@ class _Enrolment:
     lane: Lane
     share: Share[str]
     entries: dict[PoolTarget, Entry] = field(default_factory=dict)
-
-
-class PoolTarget:
-    """One upstream model at the pool's provider."""
-
-    def __init__(
-        self, pool: Pool, name: str, gates: Sequence[Gate], routes: Sequence[Route]
-    ) -> None:
-        if not routes:
-            raise ValueError(f"target {name!r} needs at least one route")
-        self.pool = pool
-        self.name = name
-        self.gates = tuple(gates)
-        self.routes = tuple(routes)
-        self.out: str | None = None
-        """Why the target is taken out; None while it serves."""
-        self.lanes: set[Lane] = set()
-        """Lanes with waiting jobs that this target may serve."""
-        self.orders: dict[TrafficClass, FlowOrder] = {}
-        """Who waits for this target, by class."""
-        self.in_flight = 0
-
-    @property
-    def idle(self) -> bool:
-        """No job waits for the target or is under way there."""
-        return not self.lanes and not self.in_flight
-
-    def common_gates(self) -> Iterable[Gate]:
-        yield from self.pool.gates
-        yield from self.gates
-
-    def readiness(self, demand: Demand, now: float) -> tuple[float, Route | None, list[Gate]]:
-        """When ``demand`` may pass here, by which route (None: each is barred by a job that was
-        first), and the gates that hold it back."""
-        closed: list[Gate] = []
-        ready = -inf
-        for gate in self.common_gates():
-            gate_ready = gate.ready_at(demand, now)
-            if gate_ready > now:
-                closed.append(gate)
-            ready = max(ready, gate_ready)
-        best: Route | None = None
-        best_ready = inf
-        closed_routes: list[Gate] = []
-        for route in self.routes:
-            if not self.pool.blocked.isdisjoint(route.gates):
-                continue  # barred by a job that waits for this route
-            route_ready = -inf
-            for gate in route.gates:
-                gate_ready = gate.ready_at(demand, now)
-                if gate_ready > now:
-                    closed_routes.append(gate)
-                route_ready = max(route_ready, gate_ready)
-            if best is None or route_ready < best_ready:
-                best, best_ready = route, route_ready
-        if best_ready > now:
-            closed += closed_routes
-        return max(ready, best_ready), best, closed
-
-    def has_room(self, demand: Demand, now: float) -> bool:
-        """Whether this demand would be granted here at once."""
-        if self.out is not None:
-            return False
-        ready, _, _ = self.readiness(demand, now)
-        return ready <= now and self.pool.blocked.isdisjoint(self.common_gates())
-
-    def blocking_gate(self, demand: Demand, now: float) -> tuple[Gate, float] | None:
-        """The gate that a job which waits here waits for longest, and for how many seconds."""
-        ahead = max(0, sum(lane.waiting for lane in self.lanes) - 1)
-        ahead_tokens = max(
-            0.0, math.fsum(lane.waiting_tokens for lane in self.lanes) - demand.tokens
-        )
-        worst: tuple[Gate, float] | None = None
-        for gate in self.common_gates():
-            worst = _longer(worst, gate, gate.expected_wait(ahead, ahead_tokens, demand, now))
-        best: tuple[Gate, float] | None = None
-        for route in self.routes:
-            here: tuple[Gate, float] | None = None
-            for gate in route.gates:
-                share = ahead // len(self.routes)
-                here = _longer(here, gate, gate.expected_wait(share, ahead_tokens, demand, now))
-            if here is not None and (best is None or here[1] < best[1]):
-                best = here
-        if best is not None:
-            worst = _longer(worst, *best)
-        return worst
-
-
-def _longer(worst: tuple[Gate, float] | None, gate: Gate, wait: float) -> tuple[Gate, float] | None:
-    return (gate, wait) if worst is None or wait > worst[1] else worst
-
-
-class Grant:
-    """The right to make one call to one target now. Ends exactly once, by ``finish``."""
-
-    __slots__ = ("_charged", "_class_share", "_finished", "_share", "call", "route", "target")
-
-    def __init__(
-        self,
-        target: PoolTarget,
-        route: Route,
-        call: Call,
-        share: Share[str],
-        class_share: Share[TrafficClass],
-    ) -> None:
-        self.target = target
-        self.route = route
-        self.call = call
-        self._share = share
-        self._class_share = class_share
-        self._charged = call.demand.tokens
-        self._finished = False
-
-    def _gates(self) -> Iterable[Gate]:
-        yield from self.target.common_gates()
-        yield from self.route.gates
-
-    def accepted(self, now: float) -> None:
-        """The upstream has taken the call on, which may open gates (a probe has gone well)."""
-        if not self._finished:
-            for gate in self._gates():
-                gate.accepted(self.call, now)
-            self.target.pool.look_again()
-
-    def finish(self, outcome: Outcome, *, served: bool, now: float) -> None:
-        """Give the permit back. What comes after the first time does nothing.
-
-        Args:
-            served: the client got something for it: its share is charged what was used. Else
-                its share gets the cost back, and with it its place.
-        """
-        if self._finished:
-            return
-        self._finished = True
-        self.target.in_flight -= 1
-        for gate in self._gates():
-            gate.finish(self.call, outcome, now)
-        used = self._charged if outcome.tokens is None else outcome.tokens
-        self.target.pool.settle(
-            self._share, self._class_share, self._charged, used if served else 0.0
-        )
 
 
 class Pool:
@@ -243,12 +93,8 @@ class Pool:
 
     # Enrolment: which flows have jobs waiting.
 
-    def enrol(self, flow: Flow, lane: Lane, *, lift: bool = True) -> None:
-        """``flow`` of ``lane`` begins to have jobs waiting.
-
-        Args:
-            lift: makes no difference.
-        """
+    def enrol(self, flow: Flow, lane: Lane) -> None:
+        """``flow`` of ``lane`` begins to have jobs waiting."""
         key = flow.key
         share = self._clients[key.traffic_class].enter(key.client, flow.weight)
         self._class_shares[key.traffic_class] = self._classes.enter(
@@ -325,7 +171,8 @@ class Pool:
             aside: list[tuple[PoolTarget, FlowOrder, Entry]] = []
             deferred_to_self = False
             while granted < _GRANTS_PER_PUMP and (first := self._first()) is not None:
-                target, order, entry, ticket = first
+                target, order, candidate = first
+                ticket, entry = candidate.ticket, candidate.entry
                 ready, route, closed = target.readiness(ticket.demand, now)
                 if ready > now or route is None:
                     self.blocked.update(closed)
@@ -337,6 +184,8 @@ class Pool:
                 lane = self._enrolled[entry.flow].lane
                 preferred = lane.preferred(target, ticket.demand, now)
                 if preferred is None:
+                    if order.open_window(candidate):
+                        continue
                     bars_no_more |= ticket in self.barring
                     self._grant(target, route, entry.flow, now)
                     granted += 1
@@ -370,16 +219,16 @@ class Pool:
         for pool in deferring:
             pool.ring()
 
-    def _first(self) -> tuple[PoolTarget, FlowOrder, Entry, Ticket] | None:
+    def _first(self) -> tuple[PoolTarget, FlowOrder, Candidate] | None:
         """The job that is next among the targets that no blocked job bars."""
         targets = [target for target in self._active if self._is_open(target)]
-        best: tuple[PoolTarget, FlowOrder, Entry, Ticket] | None = None
+        best: tuple[PoolTarget, FlowOrder, Candidate] | None = None
         best_counter = inf
-        for traffic_class, clients in self._clients.items():
+        for traffic_class in self._clients:
             class_share = self._class_shares.get(traffic_class)
             if class_share is None or class_share.counter >= best_counter:
                 continue
-            found = self._first_of_class(targets, traffic_class, clients)
+            found = self._first_of_class(targets, traffic_class)
             if found is not None:
                 best, best_counter = found, class_share.counter
         return best
@@ -394,32 +243,23 @@ class Pool:
         )
 
     def _first_of_class(
-        self, targets: Sequence[PoolTarget], traffic_class: TrafficClass, clients: ShareTable[str]
-    ) -> tuple[PoolTarget, FlowOrder, Entry, Ticket] | None:
-        orders = [
-            (target, target.orders[traffic_class])
-            for target in targets
-            if traffic_class in target.orders
-        ]
-        while True:
-            best: tuple[PoolTarget, FlowOrder, Entry, Ticket] | None = None
-            for target, order in orders:
+        self, targets: Sequence[PoolTarget], traffic_class: TrafficClass
+    ) -> tuple[PoolTarget, FlowOrder, Candidate] | None:
+        best: tuple[PoolTarget, FlowOrder, Candidate] | None = None
+        for target in targets:
+            order = target.orders.get(traffic_class)
+            if order is None:
+                continue
+            first = order.first()
+            while isinstance(first, Flow):
+                self._enrolled[first].lane.emptied(first)
                 first = order.first()
-                while isinstance(first, Flow):
-                    self._enrolled[first].lane.emptied(first)
-                    first = order.first()
-                if first is not None and (best is None or first[0].arrival < best[2].arrival):
-                    best = (target, order, *first)
-            if best is not None:
-                return best
-            windows = [window for _, order in orders if (window := order.next_window())]
-            if not windows:
-                break
-            clients.advance(min(windows)[1])
-        for target, _ in orders:
-            if all(order.is_empty for order in target.orders.values()):
-                self._active.pop(target, None)
-        return None
+            if first is None:
+                if all(order.is_empty for order in target.orders.values()):
+                    self._active.pop(target, None)
+            elif best is None or first.rank < best[2].rank:
+                best = (target, order, first)
+        return best
 
     def _grant(self, target: PoolTarget, route: Route, flow: Flow, now: float) -> None:
         ticket = flow.take_head()
@@ -431,7 +271,6 @@ class Pool:
             gate.take(call, now)
         share = self._enrolled[flow].share
         class_share = self._class_shares[flow.key.traffic_class]
-        self._classes.advance(class_share.counter)
         self._clients[flow.key.traffic_class].start(share, ticket.demand.tokens)
         self._classes.start(class_share, ticket.demand.tokens)
         self.grants += 1
@@ -459,6 +298,3 @@ class Pool:
 
 def _no_bell() -> None:
     """Nobody pumps this pool by itself: its owner calls ``pump``."""
-
-
-__all__ = ["CLASS_WEIGHTS", "FlowKey", "Grant", "Pool", "PoolTarget", "Route"]

@@ -7,9 +7,9 @@ Language Models, OSDI 2024). A share that comes back from idle is lifted to the 
 idling earns no credit. A share that used more than its part keeps that debt until the virtual
 time has passed it, or nobody is left to whom it matters; idle shares without debt cost no memory.
 
-Costs are estimates until calls end. The virtual time rises by estimates, so it falls again where
-those who wait turn out to have used less; else a share that comes would wait until they have
-caught up with all that was never used.
+What calls cost is an estimate until they end, and often far too high. It counts for whose turn it
+is, so that nobody gets many turns before the first of them is settled. But the virtual time goes
+by what was really used: a share that comes would else be lifted over all that was never used.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 _MOST_CREDIT = 4.0
-"""Calls by which a share may be behind; more than what estimates that were too high leave."""
-
+"""Of the largest calls of late: by so many a share may be behind."""
+_FORGETTING = 0.999
 _SMOOTHING = 0.2
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -30,20 +30,20 @@ class Share(Generic[KeyT]):
     """One holder of a counter."""
 
     __slots__ = (
-        "counter", "in_flight", "key", "largest", "listed", "usual", "waiting", "weight",
+        "counter", "in_flight", "key", "listed", "pending", "usual", "waiting", "weight",
     )  # fmt: skip
 
     def __init__(self, key: KeyT, weight: float) -> None:
         self.key = key
         self.weight = weight
         self.counter = 0.0
-        """Tokens served over weight, on the virtual time's scale."""
+        """Tokens charged over weight, on the virtual time's scale."""
+        self.pending = 0.0
+        """The part of it that is not settled."""
         self.waiting = 0
         """Flows of this share that have jobs waiting."""
         self.in_flight = 0
         """Calls whose cost is not settled yet."""
-        self.largest = 0.0
-        """The largest step that its counter has made."""
         self.usual = 0.0
         """How far its jobs usually move the counter once they are settled; 0: none was yet."""
         self.listed = False
@@ -54,13 +54,16 @@ class Share(Generic[KeyT]):
         return self.waiting > 0 or self.in_flight > 0
 
     @property
+    def served(self) -> float:
+        """The counter without estimates."""
+        return self.counter - self.pending
+
+    @property
     def opens_at(self) -> float:
-        """The virtual time from which on it may be served: half a usual job before its own."""
+        """Half a usual job before the counter: so much does not decide whose turn it is."""
         return self.counter - self.usual / 2
 
-    def learn(self, cost: float) -> None:
-        """A job turned out to have cost ``cost`` tokens."""
-        step = cost / self.weight
+    def learn(self, step: float) -> None:
         self.usual += (_SMOOTHING if self.usual else 1.0) * (step - self.usual)
 
 
@@ -72,7 +75,12 @@ class ShareTable(Generic[KeyT]):
         self._idle: list[tuple[float, int, Share[KeyT]]] = []
         self._serial = 0
         self._busy = 0
+        self._largest_step = 0.0
         self.virtual_time = 0.0
+        """What the share that was served last had really used until then; it never falls."""
+        self.window_start = 0.0
+        self.window_end = 0.0
+        """Shares that open in this span take turns in the order in which their jobs came."""
 
     def __len__(self) -> int:
         return len(self._shares)
@@ -95,39 +103,33 @@ class ShareTable(Generic[KeyT]):
         share.waiting -= 1
         self._retire(share)
 
-    def start(self, share: Share[KeyT], cost: float) -> None:
-        """The share is served next; ``cost`` (tokens) is an estimate until settled."""
-        step = cost / share.weight
-        share.largest = max(share.largest, step)
-        # Waiting for a target that is closed for hours earns no credit at the others.
-        share.counter = max(share.counter, self.virtual_time - _MOST_CREDIT * share.largest) + step
-        share.in_flight += 1
+    def open_window(self, share: Share[KeyT]) -> None:
+        """It is the turn of ``share``, and of all that are no more than half a job from it."""
+        self.window_start, self.window_end = share.opens_at, share.counter
 
-    def advance(self, virtual_time: float) -> None:
-        """Raise the virtual time; what is behind already lets it be."""
-        if virtual_time > self.virtual_time:
-            self.virtual_time = virtual_time
+    def start(self, share: Share[KeyT], cost: float) -> None:
+        """A job of ``share``, that has some waiting, is served next; ``cost`` (tokens) is an
+        estimate until settled."""
+        if share.served > self.virtual_time:
+            self.virtual_time = share.served
             self._forget_idle()
+        step = cost / share.weight
+        self._largest_step = max(step, self._largest_step * _FORGETTING)
+        # Waiting for a target that is closed for hours earns no credit at the others.
+        credit = _MOST_CREDIT * self._largest_step
+        share.counter = max(share.counter, self.virtual_time - credit) + step
+        share.pending += step
+        share.in_flight += 1
 
     def settle(self, share: Share[KeyT], charged: float, used: float) -> None:
         """A call that was started with a cost of ``charged`` tokens ended and has used ``used``;
         0: it comes to nothing."""
-        correction = used - charged
-        if used:
-            share.learn(used)
-        if share.waiting and correction < 0:
-            self._fall_back(share, -correction / share.weight)
-        share.counter += correction / share.weight
+        share.counter += (used - charged) / share.weight
         share.in_flight -= 1
+        share.pending = share.pending - charged / share.weight if share.in_flight else 0.0
+        if used:
+            share.learn(used / share.weight)
         self._retire(share)
-
-    def _fall_back(self, share: Share[KeyT], refund: float) -> None:
-        ahead = self.virtual_time - share.counter
-        # Only to the counter before the refund: one more or less is no matter, and in a steady
-        # flow of them the virtual time would fall and rise with every call. And not to a share
-        # that is far behind for another reason, that it was waiting for a closed target.
-        if 0 < ahead <= 2 * refund:
-            self.virtual_time = share.counter
 
     def _retire(self, share: Share[KeyT]) -> None:
         if share.busy:
@@ -136,6 +138,7 @@ class ShareTable(Generic[KeyT]):
         if not self._busy:
             self._shares.clear()
             self._idle.clear()
+            self.window_start = self.window_end = self.virtual_time
         elif share.counter <= self.virtual_time:
             del self._shares[share.key]
         else:

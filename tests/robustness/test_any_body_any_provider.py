@@ -183,6 +183,38 @@ async def test_what_passes_through_untouched_may_be_as_deep_as_can_be_read(
             assert await assert_served_or_told(world, path, body) == 200
 
 
+async def test_where_pythons_stack_ends_makes_no_difference(autojump_clock: MockClock) -> None:
+    """Each step with the request stands on another depth of the stack: whichever comes upon its
+    end first, the client gets a 400."""
+    fields: JsonObject = {"messages": [{"role": "user", "content": ["@results@"]}]}
+    async with over("openai_compatible") as world:
+
+        async def said_too_deep(depth: int) -> bool:
+            body = deep_request("/v1/messages", fields, depth)
+            answer = await world.client.post(f"{GATEWAY}/v1/messages", content=body)
+            assert answer.status_code == 400
+            return "too deeply" in answer.text
+
+        fits, too_deep = 2, 1000
+        while too_deep - fits > 2:
+            middle = (fits + too_deep) // 4 * 2
+            fits, too_deep = (fits, middle) if await said_too_deep(middle) else (middle, too_deep)
+        for depth in range(too_deep - 60, too_deep + 60, 2):
+            await said_too_deep(depth)
+
+
+async def test_a_request_that_can_not_be_passed_on_takes_nothing_from_the_limits(
+    autojump_clock: MockClock,
+) -> None:
+    provider = {"limits": {"rpm": 1, "burst": 1}}
+    async with open_world(provider=provider) as world:
+        body = deep_request("/api/chat", {"format": "@objects@"}, 300)
+        assert await assert_served_or_told(world, "/api/chat", body) == 400
+        began = trio.current_time()
+        assert (await world.ask()).status_code == 200
+        assert trio.current_time() == began
+
+
 # Anything at all.
 
 _words = st.sampled_from(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from contextlib import suppress
 
 import pytest
@@ -107,7 +108,7 @@ async def test_requests_in_one_packet_are_answered_in_order() -> None:
 async def test_a_reader_that_stalls_for_ever_holds_up_nobody_and_is_cut() -> None:
     sandbox = SandboxOptions(reply_tokens=100_000)
     async with open_loopback(
-        sandbox=sandbox, server={"write_timeout_ms": 300}, provider={"limits": {"concurrency": 3}}
+        sandbox=sandbox, server={"write_timeout_ms": 1500}, provider={"limits": {"concurrency": 3}}
     ) as gateway:
         for _ in range(2):
             await stream_slowly(gateway)
@@ -156,10 +157,11 @@ async def test_a_thousand_idle_connections_cost_the_others_nothing() -> None:
         half = gateway.head("POST", CHAT)[:30]
         for client in idle[:300]:
             await client.send(half)
-        began = trio.current_time()
+        # In time of this process's own, so that a busy machine makes no difference.
+        began = time.process_time()
         for _ in range(10):
             await gateway.serves()
-        assert trio.current_time() - began < 2
+        assert time.process_time() - began < 1
         for client in idle:
             reset(client)
         gateway.clients.clear()

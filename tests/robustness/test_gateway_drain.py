@@ -143,6 +143,28 @@ async def test_a_stream_that_still_runs_at_the_deadline_ends_with_an_error_and_a
         assert gateway.sandbox.statistics().cancelled == len(clients)
 
 
+async def test_a_waiting_stream_that_was_kept_alive_is_told_once_and_cut() -> None:
+    config: dict[str, object] = {"wait": {"keepalive_after_ms": 20, "max_wait_ms": 60_000}}
+    async with open_loopback(config, server={"drain_ms": 1200}, provider=NEVER_AGAIN) as gateway:
+        await gateway.serves()
+        asked = [
+            (path, await start(gateway, path, stream=True)) for path in CHAT_PATHS for _ in range(5)
+        ]
+        await waiting(gateway, len(asked))
+        for _, client in asked:
+            await trio.lowlevel.wait_readable(client.stream.socket.fileno())
+        gateway.shutdown.set()
+        for path, client in asked:
+            answer = await client.answer("POST")
+            dialect = CHAT_PATHS[path]
+            assert (answer.status, answer.is_whole) == (200, False)
+            assert ENDINGS[dialect] not in answer.body
+            assert answer.body.count(b"shutting down") == 1
+            last = answer.body.rstrip(b"\n").rpartition(b"\n")[2].removeprefix(b"data: ")
+            error_message(dialect, loads_object(last), is_whole=False)
+        await gateway.ended.wait()
+
+
 async def test_a_request_that_comes_in_during_the_drain_is_told_to_go() -> None:
     """Its head was here before the shutdown, its body comes after it."""
     async with open_loopback(server={"drain_ms": 5000}) as gateway:

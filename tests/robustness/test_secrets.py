@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -191,20 +192,33 @@ async def test_bad_settings_are_told_without_the_secrets_in_them(tmp_path: Path)
 
 @pytest.mark.usefixtures("everything_logged")
 async def test_no_secret_is_shown_over_real_connections() -> None:
-    """TLS to a server that has none, and an address where nobody listens."""
-    for base_url in ("https://127.0.0.1:9/v1", "http://127.0.0.1:9/v1"):
-        provider = {"base_url": base_url, "api_key": PROVIDER_KEY}
-        config: dict[str, object] = {"clients": {"team": {"key": CLIENT_KEY}}}
-        async with open_loopback(config, provider=provider) as gateway:
-            for path in CHAT_PATHS:
-                answer = await gateway.request(
-                    "POST",
-                    path,
-                    body=request_of(path),
-                    headers={**BEARER, "x-forebay-max-wait-ms": "50"},
-                )
-                assert answer.status == 429
-                assert_clean(answer.body.decode() + repr(answer.headers))
-            status = await gateway.request("GET", "/forebay/status", headers=BEARER)
-            assert status.status == 200
-            assert_clean(status.body.decode())
+    """An address where nobody listens, and TLS to a server that does not answer."""
+    unused = socket.socket()
+    unused.bind(("127.0.0.1", 0))  # taken, but nobody listens
+    with unused:
+        for scheme in ("http", "https"):
+            await ask_in_vain(f"{scheme}://127.0.0.1:{unused.getsockname()[1]}/v1")
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        await ask_in_vain(f"https://127.0.0.1:{plain.getsockname()[1]}/v1")
+
+
+async def ask_in_vain(base_url: str) -> None:
+    provider: dict[str, object] = {
+        "base_url": base_url,
+        "api_key": PROVIDER_KEY,
+        "timeouts": {"connect_ms": 100},
+    }
+    config: dict[str, object] = {"clients": {"team": {"key": CLIENT_KEY}}}
+    async with open_loopback(config, provider=provider) as gateway:
+        for path in CHAT_PATHS:
+            answer = await gateway.request(
+                "POST",
+                path,
+                body=request_of(path),
+                headers={**BEARER, "x-forebay-max-wait-ms": "50"},
+            )
+            assert answer.status == 429
+            assert_clean(answer.body.decode() + repr(answer.headers))
+        status = await gateway.request("GET", "/forebay/status", headers=BEARER)
+        assert status.status == 200
+        assert_clean(status.body.decode())

@@ -37,6 +37,8 @@ _SCARCITIES: dict[str, Callable[[], Gate]] = {
     "tokens": lambda: _tokens(1000, 2000),
 }
 
+_UNDER_WAY = {"one slot": 1, "eight slots": 8}
+
 
 @pytest.mark.parametrize("scarcity", _SCARCITIES)
 @pytest.mark.parametrize("estimates", ["right", "wrong"])
@@ -83,49 +85,50 @@ def test_equal_jobs_in_a_closed_loop_are_served_in_rotation(
     turns: dict[str, int] = {}
     for number, ticket in enumerate(service.started):
         if number >= 120:
-            assert number - turns[ticket.client] <= 33
+            # Calls that are under way at once may end, and settle, in any order.
+            assert number - turns[ticket.client] <= 30 + _UNDER_WAY.get(scarcity, 3)
         turns[ticket.client] = number
     if scarcity != "tokens":  # there a wrong estimate is paid in time, by whoever is next
         waits = [ticket.waited for ticket in service.started[120:]]
         assert max(waits) <= 1.1 * median(waits)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     others=st.integers(1, 8), in_flight=st.integers(1, 10), queued=st.integers(20, 60),
-    after=st.floats(0, 15),
+    after=st.floats(0, 15), estimate=st.sampled_from([50.0, 100.0, 1000.0, 4000.0]),
 )  # fmt: skip
 def test_a_newcomer_waits_for_one_job_of_each_other_client(
-    others: int, in_flight: int, queued: int, after: float
+    others: int, in_flight: int, queued: int, after: float, estimate: float
 ) -> None:
     pool, lane = one_target(_slots(in_flight))
-    service = Service(pool)
+    service = Service(pool, used=lambda ticket: 100.0)
     for _ in range(queued):
         for number in range(others):
-            service.offer(lane, f"client-{number}")
+            service.offer(lane, f"client-{number}", estimate)
     service.run(after)
     before = len(service.started)
-    newcomer = service.offer(lane, "newcomer")
+    newcomer = service.offer(lane, "newcomer", estimate)
     service.run(after + others + in_flight + 2)
     assert service.started.index(newcomer) - before <= others + in_flight
 
 
-@pytest.mark.parametrize("estimate", [1000.0, 4000.0])
-@pytest.mark.parametrize("scarcity", ["one slot", "eight slots", "a burst"])
-def test_a_newcomer_does_not_pay_for_estimates_that_were_too_high(
-    scarcity: str, estimate: float
+@pytest.mark.parametrize("estimate", [20.0, 60.0, 512.0])
+@pytest.mark.parametrize("burst", [1, 20, 100])
+def test_a_quiet_client_never_pays_for_what_a_noisy_one_was_thought_to_use(
+    burst: int, estimate: float
 ) -> None:
-    """It waits as long as two jobs would take that really were as large as was thought."""
-    pool, lane = one_target(_SCARCITIES[scarcity]())
-    service = Service(pool, seconds=0.5, used=lambda ticket: 100.0)
+    """A first burst is charged by estimates that are far too high. Who comes and is served then
+    must not be taken for one who was served as much."""
+    pool, lane = one_target(_requests(10, burst))
+    service = Service(pool, seconds=2.0, used=lambda ticket: 20.0)
     for _ in range(1000):
         service.offer(lane, "noisy", estimate)
-    service.run(8.1)
-    before = sum(service.tokens.values())
-    newcomer = service.offer(lane, "newcomer", estimate)
-    while newcomer.started_at is None:
-        service.run(service.now + 0.1)
-    assert sum(service.tokens.values()) - before <= 2 * estimate
+    service.run(0.55)
+    for _ in range(6):
+        quiet = service.offer(lane, "quiet", estimate)
+        service.run(service.now + 3)
+        assert quiet.waited <= 0.2
 
 
 def test_who_was_idle_gets_its_part_and_no_more() -> None:

@@ -14,9 +14,10 @@ from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.flows import FlowKey, TrafficClass
 from forebay.actors.scheduling.gates import Demand, Gate
 from forebay.actors.scheduling.lanes import Strategy
-from forebay.actors.scheduling.pool import Pool, PoolTarget, Route
+from forebay.actors.scheduling.pool import Pool
 from forebay.actors.scheduling.rates import RateGate, Unit
 from forebay.actors.scheduling.slots import SlotGate
+from forebay.actors.scheduling.targets import PoolTarget, Route
 
 
 def _target(name: str, *gates: Gate) -> PoolTarget:

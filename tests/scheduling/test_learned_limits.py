@@ -16,7 +16,8 @@ from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.gates import Call, Demand, Ending, Outcome
 from forebay.actors.scheduling.learned import LearnedLimit
-from forebay.actors.scheduling.pool import Pool, Route
+from forebay.actors.scheduling.pool import Pool
+from forebay.actors.scheduling.targets import Route
 
 
 class _Run(Simulation):

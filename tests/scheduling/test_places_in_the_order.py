@@ -15,11 +15,12 @@ from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.flows import FlowKey, TicketState, TrafficClass
 from forebay.actors.scheduling.gates import Ending, Gate, Outcome
-from forebay.actors.scheduling.order import Entry, FlowOrder
-from forebay.actors.scheduling.pool import Pool, Route
+from forebay.actors.scheduling.order import Candidate, Entry, FlowOrder
+from forebay.actors.scheduling.pool import Pool
 from forebay.actors.scheduling.rates import RateGate, Unit
 from forebay.actors.scheduling.shares import ShareTable
 from forebay.actors.scheduling.slots import SlotGate
+from forebay.actors.scheduling.targets import Route
 
 
 def _offer(lane: ListLane, client: str, tokens: float = 100.0) -> ListedTicket:
@@ -276,4 +277,6 @@ def test_flows_behind_a_closed_target_take_no_memory_with_time() -> None:
         entries[1] = Entry(entries[1].flow, entries[1].share)
         order.add(entries[1])
     assert len(order) <= 100
-    assert order.first() == (entries[0], entries[0].flow.head())
+    first = order.first()
+    assert isinstance(first, Candidate)
+    assert first.entry is entries[0]

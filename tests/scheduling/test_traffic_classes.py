@@ -11,9 +11,10 @@ from pool_simulation import BATCH, INTERACTIVE, ListedTicket, ListLane, Service,
 
 from forebay.actors.scheduling.flows import TrafficClass
 from forebay.actors.scheduling.gates import Gate
-from forebay.actors.scheduling.pool import Pool, Route
+from forebay.actors.scheduling.pool import Pool
 from forebay.actors.scheduling.rates import RateGate, Unit
 from forebay.actors.scheduling.slots import SlotGate
+from forebay.actors.scheduling.targets import Route
 
 _SCARCITIES: list[Callable[[], Gate]] = [
     lambda: SlotGate("slots", 4),

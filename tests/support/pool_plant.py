@@ -13,11 +13,13 @@ from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.flows import FlowKey, TicketState
 from forebay.actors.scheduling.gates import Demand, Ending, Gate, Outcome
+from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Strategy
 from forebay.actors.scheduling.learned import LearnedLimit
-from forebay.actors.scheduling.pool import Grant, Pool, PoolTarget, Route
+from forebay.actors.scheduling.pool import Pool
 from forebay.actors.scheduling.rates import RateGate, Unit
 from forebay.actors.scheduling.slots import SlotGate
+from forebay.actors.scheduling.targets import PoolTarget, Route
 
 CLIENTS = {"ada": 1.0, "bob": 2.0, "cyd": 5.0}
 

@@ -17,8 +17,10 @@ from math import inf
 
 from forebay.actors.scheduling.flows import Flow, FlowKey, Ticket, TicketState, TrafficClass
 from forebay.actors.scheduling.gates import Demand, Ending, Gate, Outcome
+from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Lane, Strategy
-from forebay.actors.scheduling.pool import Grant, Pool, PoolTarget, Route
+from forebay.actors.scheduling.pool import Pool
+from forebay.actors.scheduling.targets import PoolTarget, Route
 
 INTERACTIVE, BATCH = TrafficClass.INTERACTIVE, TrafficClass.BATCH
 

@@ -14,21 +14,21 @@ from trio.testing import wait_all_tasks_blocked
 
 from forebay.actors.config import ProviderSettings
 from forebay.actors.gateway.provider import Provider
-from forebay.actors.gateway.waiting import Place, WaitingLane
+from forebay.actors.gateway.waiting import NoTargetLeft, Place, WaitExpired, WaitingLane
 from forebay.actors.scheduling.flows import FlowKey, TrafficClass
 from forebay.actors.scheduling.gates import Demand, Ending, Outcome
+from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Strategy
-from forebay.actors.scheduling.pool import Grant
 
 
 def key(client: str) -> FlowKey:
     return FlowKey(client, TrafficClass.INTERACTIVE)
 
 
-def give_back(grant: Grant, *, ending: Ending = Ending.SERVED) -> None:
+def give_back(grant: Grant, *, ending: Ending = Ending.SERVED, tokens: float = 1.0) -> None:
     """The call is over."""
-    served = ending is Ending.SERVED
-    grant.finish(Outcome(ending=ending, tokens=1.0), served=served, now=trio.current_time())
+    outcome = Outcome(ending=ending, tokens=tokens)
+    grant.finish(outcome, served=ending is Ending.SERVED, now=trio.current_time())
 
 
 class WaitingRoom:
@@ -68,6 +68,61 @@ class WaitingRoom:
                 for pool in self.lane.pools
             )
         )
+
+
+class Waiter:
+    """A session that waits for a grant and keeps what became of it."""
+
+    def __init__(self, room: WaitingRoom, client: str, *, max_wait: float = 1000.0) -> None:
+        self.room = room
+        self.key = key(client)
+        self.place = Place(Demand(10.0))
+        self.scope = trio.CancelScope()
+        self.grant: Grant | None = None
+        self.failure: NoTargetLeft | WaitExpired | None = None
+        self.ended_at: float | None = None
+        self._deadline = trio.current_time() + max_wait
+
+    async def wait(self) -> None:
+        await self._keep(first=True)
+
+    async def wait_again(self) -> None:
+        """After its grant came to nothing."""
+        await self._keep(first=False)
+
+    async def _keep(self, *, first: bool) -> None:
+        lane = self.room.lane
+        self.grant = None
+        with self.scope:
+            try:
+                if first:
+                    self.grant = await lane.wait(self.place, self.key, 1.0, self._deadline)
+                else:
+                    self.grant = await lane.wait_again(self.place, self.key, self._deadline)
+            except (NoTargetLeft, WaitExpired) as failure:
+                self.failure = failure
+        self.ended_at = trio.current_time()
+
+    def put_back(
+        self, ending: Ending = Ending.REFUSED, *, retry_after: float | None = None
+    ) -> None:
+        """As a session does after a refusal: first the place, then the permit."""
+        assert self.grant is not None
+        self.scope = trio.CancelScope(deadline=self.scope.deadline)
+        outcome = Outcome(ending=ending, tokens=1.0, retry_after=retry_after)
+        try:
+            self.room.lane.put_back(self.place, self.key, 1.0)
+        finally:
+            self.grant.finish(outcome, served=False, now=trio.current_time())
+
+
+async def stand_in_line(nursery: trio.Nursery, room: WaitingRoom, clients: str) -> list[Waiter]:
+    """One waiter after the other; those of one client are parked behind its first."""
+    waiters = [Waiter(room, client) for client in clients]
+    for waiter in waiters:
+        nursery.start_soon(waiter.wait)
+        await wait_all_tasks_blocked()
+    return waiters
 
 
 @asynccontextmanager

@@ -1,0 +1,61 @@
+"""A granted call: what it holds of each gate until it ends, and what it is charged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from forebay.actors.scheduling.flows import TrafficClass
+from forebay.actors.scheduling.gates import Call, Gate, Outcome
+from forebay.actors.scheduling.shares import Share
+from forebay.actors.scheduling.targets import PoolTarget, Route
+
+
+class Grant:
+    """The right to make one call to one target now. Ends exactly once, by ``finish``."""
+
+    __slots__ = ("_charged", "_class_share", "_finished", "_share", "call", "route", "target")
+
+    def __init__(
+        self,
+        target: PoolTarget,
+        route: Route,
+        call: Call,
+        share: Share[str],
+        class_share: Share[TrafficClass],
+    ) -> None:
+        self.target = target
+        self.route = route
+        self.call = call
+        self._share = share
+        self._class_share = class_share
+        self._charged = call.demand.tokens
+        self._finished = False
+
+    def _gates(self) -> Iterable[Gate]:
+        yield from self.target.common_gates()
+        yield from self.route.gates
+
+    def accepted(self, now: float) -> None:
+        """The upstream has taken the call on, which may open gates (a probe has gone well)."""
+        if not self._finished:
+            for gate in self._gates():
+                gate.accepted(self.call, now)
+            self.target.pool.look_again()
+
+    def finish(self, outcome: Outcome, *, served: bool, now: float) -> None:
+        """Give the permit back. What comes after the first time does nothing.
+
+        Args:
+            served: the client got something for it: its share is charged what was used. Else
+                its share gets the cost back, and with it its place.
+        """
+        if self._finished:
+            return
+        self._finished = True
+        self.target.in_flight -= 1
+        for gate in self._gates():
+            gate.finish(self.call, outcome, now)
+        used = self._charged if outcome.tokens is None else outcome.tokens
+        self.target.pool.settle(
+            self._share, self._class_share, self._charged, used if served else 0.0
+        )
