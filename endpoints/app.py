@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 
 from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.gateway.jobs import ANONYMOUS, Client
-from forebay.endpoints.bodies import BodyReader, Receive
+from forebay.endpoints.bodies import BodyLimits, BodyReader, Receive
 from forebay.endpoints.door import Door
 from forebay.endpoints.errors import MethodNotAllowed, error_answer, internal_error
 from forebay.endpoints.heads import RequestHead
@@ -155,15 +155,10 @@ class ForebayApp(QuartTrio):
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(__name__, static_folder=None)
-        server = gateway.settings.server
         self.services = Services(
             gateway,
             Door(gateway.settings),
-            BodyReader(
-                gateway.waiting_bytes,
-                largest=server.max_body_bytes,
-                idle_seconds=server.body_idle_ms / 1000,
-            ),
+            BodyReader(gateway.waiting_bytes, BodyLimits.of_server(gateway.settings.server)),
         )
         self.sessions: set[ChatSession] = set()
         self._no_sessions = trio.Event()

@@ -27,7 +27,12 @@ def pages(gateway: Gateway) -> Blueprint:
     started = int(time.time())
 
     def card(entry: CatalogEntry) -> ModelCard:
-        return ModelCard(id=entry.id, created=started, owned_by=entry.owned_by)
+        return ModelCard(
+            id=entry.id,
+            created=started,
+            owned_by=entry.owned_by,
+            context_length=entry.context_length,
+        )
 
     def cards() -> list[ModelCard]:
         return [card(entry) for entry in gateway.catalog.entries(visit().client)]

@@ -9,6 +9,7 @@ import trio
 from quart import Blueprint, Response
 
 from forebay.actors.gateway.gateway import Gateway
+from forebay.actors.gateway.supervision import GatewayStatus
 from forebay.actors.kernel import ActorSnapshot
 from forebay.endpoints.visits import visit
 from forebay.protocol.jsontext import JsonObject, JsonValue
@@ -51,12 +52,24 @@ def pages(gateway: Gateway) -> Blueprint:
                 "requests_waiting_for_bytes": gateway.waiting_bytes.waiting,
             },
             "models": [cast("JsonValue", asdict(model)) for model in state.models],
-            "providers": [cast("JsonValue", asdict(provider)) for provider in state.providers],
+            "providers": _providers(state),
             "actors": _as_json(tree),
         }
         return visit().json(body)
 
     return blueprint
+
+
+def _providers(state: GatewayStatus) -> list[JsonValue]:
+    described = {provider.name: provider for provider in state.providers}
+    return [
+        {
+            "name": name,
+            "state": actor.value,
+            **(asdict(described[name]) if name in described else {}),
+        }
+        for name, actor in state.provider_states.items()
+    ]
 
 
 def _as_json(snapshot: ActorSnapshot) -> JsonObject:

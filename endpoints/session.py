@@ -21,7 +21,7 @@ from forebay.actors.gateway.answers import StreamedAnswer, WholeAnswer
 from forebay.actors.gateway.calls import unspeakable
 from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.gateway import Answer, Gateway
-from forebay.actors.gateway.jobs import Client, Job, measure
+from forebay.actors.gateway.jobs import Client, Job, QueryField, measure
 from forebay.actors.gateway.opening import SESSION_LAYER
 from forebay.endpoints.bodies import BodyReader, ClientGone, Receive
 from forebay.endpoints.errors import error_answer, history_headers
@@ -38,6 +38,8 @@ _log = logging.getLogger("forebay.session")
 
 _STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 _JSON = "application/json"
+_OWN_QUERY = frozenset({"max_wait_ms"})
+"""Meant for the gateway, and for no provider."""
 
 
 class ChatSession:
@@ -97,7 +99,10 @@ class ChatSession:
         hold = self._head.hold
         self._place.note = "receiving"
         async with self._bodies.read(
-            self._head, receive, deadline=self._deadline(None, requested)
+            self._head,
+            receive,
+            holder=self._client.name,
+            deadline=self._deadline(None, requested),
         ) as body:
             request = self._decode(body)
             self._place.note = f"waiting for {request.model}"
@@ -116,6 +121,11 @@ class ChatSession:
                 arrived_at=self._arrived_at,
                 deadline=self._deadline(resolution, requested),
                 forwarded_headers=self._head.headers,
+                forwarded_query=tuple(
+                    QueryField(name, value)
+                    for name, value in self._head.query.items()
+                    if name not in _OWN_QUERY
+                ),
             )
             await self._answer(job, resolution, hold)
 

@@ -14,6 +14,8 @@ server:
   max_body_bytes: 33554432         # of one request (32 MiB); a larger one gets a 413
   waiting_bytes: 1073741824        # of all waiting requests (1 GiB); then reading pauses
   body_idle_ms: 60000              # silence allowed while a client sends its request
+  body_grace_ms: 20000             # a request that takes longer than this to arrive ...
+  body_min_bytes_per_second: 16384 # ... must have come at this speed since, on average
   write_timeout_ms: 30000          # how long a client that does not read may hold a connection
   keep_alive_ms: 75000             # how long an idle connection stays open
   drain_ms: 30000                  # on SIGTERM: how long running answers may take to end

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
+from forebay.actors.config.agreement import disagreements
 from forebay.actors.config.document import Document, UnreadableDocument, read_document
 from forebay.actors.config.explanation import faults_of, problems_of
 from forebay.actors.config.problems import ConfigError, Fault, Problem
@@ -108,12 +109,15 @@ def with_address(
 
 
 def validated(data: object) -> tuple[Settings | None, list[Fault]]:
-    """The settings, or None and what is wrong with them."""
+    """The settings, or None and everything that is wrong with them."""
     try:
         return Settings.model_validate(data), []
     except ValidationError as error:
         # Returned instead of raised from here: the error's input holds secrets.
-        return None, faults_of(error)
+        faults = faults_of(error)
+    # Pydantic comes to the rules between settings only where these are right by themselves.
+    wrong = {fault.at for fault in faults}
+    return None, [*faults, *disagreements(data, wrong, fallback=Settings())]
 
 
 def _read(raw: bytes, environ: Mapping[str, str]) -> tuple[Document, Problem | None]:

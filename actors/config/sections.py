@@ -1,16 +1,24 @@
 """The sections of the configuration, each valid in itself. All times are milliseconds.
 
-What ties sections to each other is checked in :mod:`~forebay.actors.config.settings`.
+What ties settings to each other is in :mod:`~forebay.actors.config.agreement`.
 docs/configuration.md says what each setting is for; a test holds it to these classes.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from forebay.actors.config.agreement import (
+    Rule,
+    View,
+    within_defaults,
+    within_model,
+    within_provider,
+    within_server,
+)
 from forebay.actors.config.problems import Fault, broken, did_you_mean
 from forebay.actors.config.values import (
     BindHost,
@@ -32,8 +40,6 @@ from forebay.actors.config.values import (
 from forebay.actors.scheduling.flows import TrafficClass
 from forebay.actors.scheduling.lanes import Strategy
 from forebay.protocol.providers import PROFILES
-
-_CREDENTIAL_HEADERS = frozenset({"authorization", "x-api-key", "api-key"})
 
 
 class Hold(StrEnum):
@@ -68,6 +74,17 @@ class StrictSettings(BaseModel):
     )
 
 
+SectionT = TypeVar("SectionT", bound=StrictSettings)
+
+
+def _in_agreement(section: SectionT, rule: Rule) -> SectionT:
+    """``section``, if what ``rule`` ties together agrees."""
+    faults = list(rule(View(section)))
+    if faults:
+        raise broken(*faults)
+    return section
+
+
 class ServerSettings(StrictSettings):
     """The gateway's own socket and what its connections may cost."""
 
@@ -82,6 +99,10 @@ class ServerSettings(StrictSettings):
     """Of the bodies of all waiting requests together; then reading stops until some have gone."""
     body_idle_ms: SomeMilliseconds = 60_000
     """Silence allowed while a client sends its request body."""
+    body_grace_ms: Milliseconds = 20_000
+    """How long a client may take to send its body before its speed matters."""
+    body_min_bytes_per_second: Count = 16 * 1024
+    """Of a body, on average since then; so it ends in a time that its size bounds."""
     write_timeout_ms: SomeMilliseconds = 30_000
     """How long a client that does not read may hold a connection."""
     keep_alive_ms: Milliseconds = 75_000
@@ -90,16 +111,8 @@ class ServerSettings(StrictSettings):
     """On SIGTERM: how long running answers may take to end."""
 
     @model_validator(mode="after")
-    def _largest_body_fits(self) -> Self:
-        if self.waiting_bytes < self.max_body_bytes:
-            raise broken(
-                Fault(
-                    at=("waiting_bytes",),
-                    message="must be at least max_body_bytes, or the largest request never fits",
-                    echo=True,
-                )
-            )
-        return self
+    def _agrees(self) -> Self:
+        return _in_agreement(self, within_server)
 
 
 class WaitSettings(StrictSettings):
@@ -167,42 +180,8 @@ class ProviderSettings(StrictSettings):
     timeouts: Section[TimeoutSettings] = TimeoutSettings()
 
     @model_validator(mode="after")
-    def _fits_its_kind(self) -> Self:
-        profile = PROFILES[self.kind]
-        faults: list[Fault] = []
-        if self.hosts is not None:
-            if not profile.takes_hosts:
-                faults.append(
-                    Fault(
-                        at=("hosts",),
-                        message=f"is not for providers of kind {self.kind}",
-                        fix="use base_url, and one provider for each server",
-                    )
-                )
-            elif self.base_url is not None:
-                faults.append(
-                    Fault(at=("hosts",), message="and base_url exclude each other", fix="keep one")
-                )
-            if len(set(self.hosts)) < len(self.hosts):
-                faults.append(Fault(at=("hosts",), message="names a host twice"))
-        elif self.base_url is None and profile.default_base_url is None:
-            faults.append(
-                Fault(at=("base_url",), message=f"is required for providers of kind {self.kind}")
-            )
-        if profile.needs_key and self.api_key is None and not self._brings_credentials():
-            faults.append(
-                Fault(
-                    at=("api_key",),
-                    message=f"is required for providers of kind {self.kind}",
-                    fix='write it as in api_key: "${NAME}", with the key in the environment',
-                )
-            )
-        if faults:
-            raise broken(*faults)
-        return self
-
-    def _brings_credentials(self) -> bool:
-        return not _CREDENTIAL_HEADERS.isdisjoint(self.headers)
+    def _agrees(self) -> Self:
+        return _in_agreement(self, within_provider)
 
 
 class ModelSettings(StrictSettings):
@@ -217,16 +196,8 @@ class ModelSettings(StrictSettings):
     """None: ``wait.hold``."""
 
     @model_validator(mode="after")
-    def _targets_differ(self) -> Self:
-        first = {target: index for index, target in reversed(list(enumerate(self.targets)))}
-        faults = [
-            Fault(at=("targets", index), message="appears twice among the targets", echo=True)
-            for index, target in enumerate(self.targets)
-            if first[target] != index
-        ]
-        if faults:
-            raise broken(*faults)
-        return self
+    def _agrees(self) -> Self:
+        return _in_agreement(self, within_model)
 
 
 class Defaults(StrictSettings):
@@ -241,16 +212,8 @@ class Defaults(StrictSettings):
         return {"openai": self.openai, "anthropic": self.anthropic, "ollama": self.ollama}
 
     @model_validator(mode="after")
-    def _has_a_default_to_use(self) -> Self:
-        if self.unknown_model is UnknownModel.DEFAULT and not any(self.by_dialect().values()):
-            raise broken(
-                Fault(
-                    at=("unknown_model",),
-                    message="is 'default', but there is no default model",
-                    fix="set defaults.openai, defaults.anthropic or defaults.ollama",
-                )
-            )
-        return self
+    def _agrees(self) -> Self:
+        return _in_agreement(self, within_defaults)
 
 
 class ClientSettings(StrictSettings):

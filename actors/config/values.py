@@ -2,7 +2,7 @@
 
 Numbers may be given as text, because that is how they come from a file or the environment. Rules
 that name a value only through the field it stands in live here; what ties several settings
-together is in :mod:`~forebay.actors.config.sections` and :mod:`~forebay.actors.config.settings`.
+together is in :mod:`~forebay.actors.config.agreement`.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from forebay.actors.gateway.failures import network_failure
 from forebay.actors.upstream import AnswerBroken, UpstreamAnswer
-from forebay.protocol.canonical.errors import ApiError, ErrorKind
 from forebay.protocol.canonical.events import (
     ArgumentsDelta,
     ChatResponse,
@@ -134,8 +134,10 @@ class StreamedAnswer:
             self._at_end = True
             if self.finished:
                 raise StopAsyncIteration from None
-            kind = ErrorKind.UPSTREAM_TIMEOUT if failure.timed_out else ErrorKind.UPSTREAM_ERROR
-            return Piece(b"", [StreamError(ApiError(kind=kind, message=str(failure)))])
+            target = self.request.target
+            broken = network_failure(failure, target)
+            target.last_failure.note(broken, trio.current_time())
+            return Piece(b"", [StreamError(broken.error)])
         if chunk:
             return Piece(chunk, self._decoder.feed(chunk))
         self._at_end = True

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
-from collections import deque
+import itertools
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import trio
 
 
+@dataclass(slots=True, eq=False)
+class _Wait:
+    """Somebody's turn to come."""
+
+    number: int
+    """In the order of arrival, over all holders."""
+    amount: int
+    granted: trio.Event = field(default_factory=trio.Event)
+
+
 class ByteBudget:
-    """A number of bytes, lent out first come, first served."""
+    """A number of bytes, lent out.
+
+    While there are too few, whoever holds the least is next, so that nobody's many requests stand
+    in the way of another's few; among equals, and for one holder, who came first. Nobody passes
+    who is next: else large requests would starve.
+    """
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.lent = 0
-        self._waiting: deque[tuple[int, trio.Event]] = deque()
+        self._lent_to: Counter[str] = Counter()
+        self._waiting: dict[str, deque[_Wait]] = {}
+        self._numbers = itertools.count()
 
     @property
     def waiting(self) -> int:
         """Tasks that wait for bytes."""
-        return len(self._waiting)
+        return sum(map(len, self._waiting.values()))
 
-    async def borrow(self, amount: int) -> ByteLoan:
+    async def borrow(self, amount: int, *, holder: str = "") -> ByteLoan:
         """Wait until ``amount`` bytes are free, and take them. If cancelled, nothing is taken.
+
+        Args:
+            amount: bytes.
+            holder: who will hold them, with all else that it holds.
 
         Raises:
             ValueError: more than there will ever be.
@@ -31,42 +54,63 @@ class ByteBudget:
         if amount > self.total:
             raise ValueError(f"{amount} bytes are more than the budget of {self.total}")
         if self._waiting or self.lent + amount > self.total:
-            await self._wait(amount)
+            await self._wait(amount, holder)
         else:
-            self.lent += amount
-        return ByteLoan(self, amount)
+            self._lend_to(holder, amount)
+        return ByteLoan(self, holder, amount)
 
-    async def _wait(self, amount: int) -> None:
-        entry = (amount, trio.Event())
-        self._waiting.append(entry)
+    async def _wait(self, amount: int, holder: str) -> None:
+        entry = _Wait(next(self._numbers), amount)
+        self._waiting.setdefault(holder, deque()).append(entry)
+        self._lend()  # it may be next, and fit
         try:
-            await entry[1].wait()
+            await entry.granted.wait()
         except trio.Cancelled:
-            if entry[1].is_set():
-                self.give_back(amount)
+            if entry.granted.is_set():
+                self.give_back(amount, holder)
             else:
-                self._waiting.remove(entry)
+                self._leave(holder, entry)
                 self._lend()
             raise
 
-    def give_back(self, amount: int) -> None:
+    def give_back(self, amount: int, holder: str) -> None:
         self.lent -= amount
+        self._lent_to[holder] -= amount
+        if not self._lent_to[holder]:
+            del self._lent_to[holder]
         self._lend()
 
     def _lend(self) -> None:
-        while self._waiting and self.lent + self._waiting[0][0] <= self.total:
-            amount, granted = self._waiting.popleft()
-            self.lent += amount
-            granted.set()
+        while self._waiting:
+            holder, first = min(
+                ((holder, entries[0]) for holder, entries in self._waiting.items()),
+                key=lambda turn: turn[1].number,
+            )
+            if self.lent + first.amount > self.total:
+                return
+            self._leave(holder, first)
+            self._lend_to(holder, first.amount)
+            first.granted.set()
+
+    def _leave(self, holder: str, entry: _Wait) -> None:
+        entries = self._waiting[holder]
+        entries.remove(entry)
+        if not entries:
+            del self._waiting[holder]
+
+    def _lend_to(self, holder: str, amount: int) -> None:
+        self.lent += amount
+        self._lent_to[holder] += amount
 
 
 class ByteLoan:
     """Borrowed bytes; given back once."""
 
-    __slots__ = ("_budget", "amount")
+    __slots__ = ("_budget", "_holder", "amount")
 
-    def __init__(self, budget: ByteBudget, amount: int) -> None:
+    def __init__(self, budget: ByteBudget, holder: str, amount: int) -> None:
         self._budget = budget
+        self._holder = holder
         self.amount = amount
 
     def shrink_to(self, amount: int) -> None:
@@ -74,7 +118,7 @@ class ByteLoan:
         if amount < self.amount:
             surplus = self.amount - amount
             self.amount = amount
-            self._budget.give_back(surplus)
+            self._budget.give_back(surplus, self._holder)
 
     def give_back(self) -> None:
         self.shrink_to(0)

@@ -10,22 +10,16 @@ from __future__ import annotations
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from urllib.parse import quote, urlencode
 
 import trio
 
 from forebay.actors.gateway.answers import Piece, StreamedAnswer, WholeAnswer
-from forebay.actors.gateway.failures import CallFailed, RelayedError
+from forebay.actors.gateway.failures import CallFailed, RelayedError, network_failure
 from forebay.actors.gateway.jobs import Job
 from forebay.actors.gateway.provider import Target
 from forebay.actors.scheduling.grants import Grant
-from forebay.actors.upstream import (
-    BodyTooLong,
-    ConnectFailed,
-    NoAnswer,
-    UpstreamAnswer,
-    UpstreamFailure,
-    open_call,
-)
+from forebay.actors.upstream import BodyTooLong, UpstreamAnswer, UpstreamFailure, open_call
 from forebay.protocol.canonical.assembly import events_of
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request
 from forebay.protocol.canonical.events import Finish, StreamError, StreamEvent, is_content
@@ -47,11 +41,13 @@ _LARGEST_READ_AHEAD = 1024 * 1024
 class UpstreamRequest:
     """A request as it goes to a target."""
 
+    target: Target
     codec: ChatCodec
     """Of the API that the target is asked in."""
     passes_through: bool
     """Same API on both sides: bytes go through unaltered."""
     path: str
+    """Below the base URL, with the query."""
     body: bytes
     headers: dict[str, str]
     dropped: tuple[str, ...]
@@ -67,17 +63,21 @@ def prepare(job: Job, target: Target) -> UpstreamRequest:
     profile = target.provider.profile
     headers = dict(target.provider.headers)
     own = job.codec if job.codec is not None and job.codec.api in profile.paths else None
+    query = ""
     if own is not None:
         headers.update(
             (name, value)
             for name, value in job.forwarded_headers.items()
             if name in profile.forwarded_headers
         )
+        if profile.forwards_query and job.forwarded_query:
+            query = "?" + urlencode(job.forwarded_query, quote_via=quote)
     if own is not None and job.raw_body is not None and own.can_relay(job.request):
         return UpstreamRequest(
+            target=target,
             codec=own,
             passes_through=True,
-            path=profile.paths[own.api],
+            path=profile.paths[own.api] + query,
             body=replace_model(job.raw_body, target.model_id),
             headers=headers,
             dropped=(),
@@ -85,9 +85,10 @@ def prepare(job: Job, target: Target) -> UpstreamRequest:
     codec = own or CODECS[next(iter(profile.paths))]
     encoded = codec.encode_request(replace(job.request, model=target.model_id), profile.traits)
     return UpstreamRequest(
+        target=target,
         codec=codec,
         passes_through=False,
-        path=profile.paths[codec.api],
+        path=profile.paths[codec.api] + query,
         body=dumps(encoded.body),
         headers={**encoded.headers, **headers},
         dropped=encoded.dropped,
@@ -121,12 +122,12 @@ async def open_answer(
             )
         )
         if answer.status >= 400:
-            raise await _refused(request, target, answer)
+            raise await _refused(request, answer)
         if job.request.stream and not _is_whole_json(request, answer):
             return await _begin_stream(request, answer)
         return await _read_whole(job, request, answer)
     except UpstreamFailure as failure:
-        raise CallFailed(_network_failure(failure)) from None
+        raise CallFailed(network_failure(failure, target)) from None
 
 
 def unspeakable(fault: InvalidJson | RecursionError) -> ApiFailure:
@@ -144,14 +145,15 @@ def _is_whole_json(request: UpstreamRequest, answer: UpstreamAnswer) -> bool:
     )
 
 
-async def _refused(request: UpstreamRequest, target: Target, answer: UpstreamAnswer) -> CallFailed:
+async def _refused(request: UpstreamRequest, answer: UpstreamAnswer) -> CallFailed:
+    provider = request.target.provider
     try:
-        body = target.provider.without_secrets(await answer.read(_LARGEST_ERROR))
+        body = provider.without_secrets(await answer.read(_LARGEST_ERROR))
     except BodyTooLong:
         body = b""
     headers = {name.lower(): value for name, value in answer.headers.items()}
     speech = SPEECH[request.codec.dialect]
-    failure = target.provider.profile.classify(
+    failure = provider.profile.classify(
         FailedAnswer(
             status=answer.status,
             headers=headers,
@@ -184,7 +186,7 @@ async def _begin_stream(request: UpstreamRequest, answer: UpstreamAnswer) -> Str
         read_ahead.append(Piece(chunk, events))
         for event in events:
             if isinstance(event, StreamError):
-                raise CallFailed(classify_stream_error(event))
+                raise CallFailed(_said_in_answer(request, event))
             if is_content(event) or isinstance(event, Finish):
                 return StreamedAnswer(request, answer, decoder, read_ahead, at_end=not chunk)
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -199,7 +201,7 @@ async def _read_whole(
     except InvalidJson as fault:
         raise CallFailed(_server_failed(f"the upstream's answer is not JSON: {fault}")) from None
     except ApiFailure as failure:
-        raise CallFailed(classify_stream_error(StreamError(failure.error))) from None
+        raise CallFailed(_said_in_answer(request, StreamError(failure.error))) from None
     if job.request.stream:
         events: list[StreamEvent] = list(events_of(response))
         request = replace(request, passes_through=False)
@@ -209,20 +211,11 @@ async def _read_whole(
     return WholeAnswer(request, body, response, answer.headers.get("content-type"))
 
 
-def _network_failure(failure: UpstreamFailure) -> CallFailure:
-    if isinstance(failure, ConnectFailed):
-        return CallFailure(
-            kind=FailureKind.UNREACHABLE,
-            error=ApiError(kind=ErrorKind.UPSTREAM_ERROR, message=str(failure)),
-        )
-    timed_out = isinstance(failure, NoAnswer) and failure.timed_out
-    return CallFailure(
-        kind=FailureKind.SERVER_FAILED,
-        error=ApiError(
-            kind=ErrorKind.UPSTREAM_TIMEOUT if timed_out else ErrorKind.UPSTREAM_ERROR,
-            message=str(failure),
-        ),
-    )
+def _said_in_answer(request: UpstreamRequest, event: StreamError) -> CallFailure:
+    """An error that the upstream said with status 200, before any content."""
+    said = event.error.message.encode("utf-8", "surrogatepass")
+    message = request.target.provider.without_secrets(said).decode("utf-8", "surrogatepass")
+    return classify_stream_error(replace(event, error=replace(event.error, message=message)))
 
 
 def _server_failed(message: str) -> CallFailure:

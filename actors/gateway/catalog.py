@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -13,6 +13,7 @@ from forebay.actors.gateway.models import Model
 from forebay.actors.gateway.provider import Provider, Target
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.requests import Dialect
+from forebay.protocol.dialects.listings import ListedModel
 
 _FIRST_LISTING_SECONDS = 5.0
 _LATEST_TAG = ":latest"
@@ -37,6 +38,8 @@ class CatalogEntry:
 
     id: str
     owned_by: str
+    context_length: int | None = None
+    """Tokens, as the providers list it; of several targets the least. None: nobody says."""
 
 
 class Catalog:
@@ -125,11 +128,11 @@ class Catalog:
 
     def entries(self, client: Client) -> list[CatalogEntry]:
         """What ``client`` may ask for: configured models first, then what providers list."""
-        entries = {name: CatalogEntry(name, "forebay") for name in self.models}
+        entries = {name: self._configured(name) for name in self.models}
         for provider in self._providers.values():
-            for model_id in provider.listing.models:
+            for model_id, listed in provider.listing.models.items():
                 full = f"{provider.name}/{model_id}"
-                entries[full] = CatalogEntry(full, provider.name)
+                entries[full] = CatalogEntry(full, provider.name, listed.context_length)
         if client.models is not None:
             entries = {name: entry for name, entry in entries.items() if name in client.models}
         return list(entries.values())
@@ -142,24 +145,45 @@ class Catalog:
             return None
         if client.models is not None and client.models.isdisjoint((name, found.id)):
             return None
-        return CatalogEntry(name, found.owned_by)
+        return replace(found, id=name)
 
     def _named(self, name: str) -> CatalogEntry | None:
         spellings = _spellings(name)
         for candidate in spellings:
             if candidate in self.models:
-                return CatalogEntry(candidate, "forebay")
+                return self._configured(candidate)
         provider_name, _, model_id = name.partition("/")
         provider = self._providers.get(provider_name)
         if provider is not None and model_id:
-            listed = provider.listing.models
-            if not listed or any(spelling in listed for spelling in _spellings(model_id)):
-                return CatalogEntry(name, provider_name)
+            listed = _listed(provider, model_id)
+            if listed is not None or not provider.listing.models:
+                length = None if listed is None else listed.context_length
+                return CatalogEntry(name, provider_name, length)
         for provider in self._providers.values():
-            for candidate in spellings:
-                if candidate in provider.listing.models:
-                    return CatalogEntry(f"{provider.name}/{candidate}", provider.name)
+            listed = _listed(provider, name)
+            if listed is not None:
+                full = f"{provider.name}/{listed.id}"
+                return CatalogEntry(full, provider.name, listed.context_length)
         return None
+
+    def _configured(self, name: str) -> CatalogEntry:
+        """Of a configured model: a prompt must fit into whichever target serves it."""
+        targets = map(split_target, self._settings.models[name].targets)
+        listed = (_listed(self._providers[provider], model_id) for provider, model_id in targets)
+        lengths = [
+            model.context_length
+            for model in listed
+            if model is not None and model.context_length is not None
+        ]
+        return CatalogEntry(name, "forebay", min(lengths, default=None))
+
+
+def _listed(provider: Provider, model_id: str) -> ListedModel | None:
+    """A model of a provider's listing, however its name is spelt."""
+    for spelling in _spellings(model_id):
+        if spelling in provider.listing.models:
+            return provider.listing.models[spelling]
+    return None
 
 
 def _spellings(name: str) -> tuple[str, ...]:

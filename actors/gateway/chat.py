@@ -17,6 +17,7 @@ from forebay.protocol.canonical.assembly import ResponseAssembler
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.events import ChatResponse, StreamError, StreamEvent
 from forebay.protocol.canonical.requests import ChatRequest, Dialect
+from forebay.protocol.dialects.tool_names import events_with_given_names
 
 if TYPE_CHECKING:
     from forebay.actors.gateway.gateway import Gateway
@@ -43,6 +44,7 @@ class ChatStream:
     ) -> None:
         self._gateway = gateway
         self._request = replace(request, stream=True, stream_usage=True)
+        self._renamed = events_with_given_names(request)
         self._client = client
         self._max_wait = max_wait
         self._stack: AsyncExitStack | None = None
@@ -74,7 +76,7 @@ class ChatStream:
                 self._content = await self._open()
             while not self._events:
                 piece = await anext(self._content)
-                self._events = piece.events[::-1]
+                self._events = self._as_asked(piece.events)[::-1]
         except StopAsyncIteration:
             await self.aclose()
             raise
@@ -86,6 +88,10 @@ class ChatStream:
             await self.aclose()
             raise ApiFailure(event.error)
         return event
+
+    def _as_asked(self, events: list[StreamEvent]) -> list[StreamEvent]:
+        """With the names that the request gives its tools."""
+        return events if self._renamed is None else [self._renamed(event) for event in events]
 
     async def response(self) -> ChatResponse:
         """The whole answer."""

@@ -1,13 +1,25 @@
-"""How a job ends without an answer, and what is known about it."""
+"""How a job ends without an answer, what is known about it, and who is told what.
+
+Clients are told which target failed and how, never where it is: addresses and what a system says
+of them are for operators, in :attr:`CallFailure.detail`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from forebay.actors.gateway.provider import Target
 from forebay.actors.gateway.waiting import Blocker
-from forebay.protocol.canonical.errors import ApiError, ApiFailure
+from forebay.actors.upstream import (
+    AnswerBroken,
+    BodyTooLong,
+    ConnectFailed,
+    NoAnswer,
+    UpstreamFailure,
+)
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.requests import Dialect
-from forebay.protocol.providers.base import CallFailure
+from forebay.protocol.providers.base import CallFailure, FailureKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +63,51 @@ class JobFailure(ApiFailure):
         super().__init__(error)
         self.history = history
         self.relayed = relayed
+
+
+def network_failure(failure: UpstreamFailure, target: Target) -> CallFailure:
+    """A call to ``target`` that brought no whole answer."""
+    timed_out = isinstance(failure, ConnectFailed | NoAnswer | AnswerBroken) and failure.timed_out
+    unreachable = isinstance(failure, ConnectFailed)
+    return CallFailure(
+        kind=FailureKind.UNREACHABLE if unreachable else FailureKind.SERVER_FAILED,
+        error=ApiError(
+            kind=(
+                ErrorKind.UPSTREAM_TIMEOUT
+                if timed_out and not unreachable
+                else ErrorKind.UPSTREAM_ERROR
+            ),
+            message=_without_addresses(failure, target),
+        ),
+        detail=str(failure),
+    )
+
+
+def _without_addresses(failure: UpstreamFailure, target: Target) -> str:
+    name, timeouts = target.name, target.provider.timeouts
+    match failure:
+        case ConnectFailed(timed_out=True):
+            return f"could not connect to {name}: timed out after {_ms(timeouts.connect)}"
+        case ConnectFailed():
+            return f"could not connect to {name}"
+        case NoAnswer(timed_out=True):
+            limit = _ms(timeouts.first_byte)
+            return f"{name} timed out after {limit} waiting for the first byte of its answer"
+        case NoAnswer():
+            return f"{name} broke off the call before its answer"
+        case AnswerBroken(timed_out=True):
+            limit = _ms(timeouts.between_bytes)
+            return f"{name} timed out after {limit} waiting for more of its answer"
+        case AnswerBroken():
+            return (
+                f"{name} broke off its answer: it closed the connection early or sent what can't "
+                "be read"
+            )
+        case BodyTooLong():
+            return f"the answer of {name} is longer than {failure.limit} bytes"
+        case _:
+            return f"the call to {name} failed"
+
+
+def _ms(seconds: float) -> str:
+    return f"{round(seconds * 1000)} ms"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from forebay.actors.scheduling.flows import FlowKey, TrafficClass
 from forebay.protocol.canonical.requests import (
@@ -47,6 +48,13 @@ ANONYMOUS = Client(name="anonymous")
 """Everybody, where no keys are asked."""
 
 
+class QueryField(NamedTuple):
+    """One field of a request's query, decoded."""
+
+    name: str
+    value: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One request on its way to an answer."""
@@ -63,6 +71,8 @@ class Job:
     """On trio's clock: when waiting ends."""
     forwarded_headers: Mapping[str, str] = field(default_factory=dict)
     """Names in lower case: what a provider of the same API may want to see."""
+    forwarded_query: tuple[QueryField, ...] = ()
+    """The same of the request's query, without what is the gateway's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import httpx
 import trio
 
+from forebay.actors.gateway.listing_faults import ListingAnswer, NotAListing, read_listing
 from forebay.actors.upstream import CallTimeouts, UpstreamFailure, open_call
-from forebay.protocol.canonical.errors import ApiFailure
-from forebay.protocol.dialects.registry import SPEECH
+from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.providers.base import ProviderProfile
 
 _LARGEST_LISTING = 32 * 1024 * 1024
 _LISTING_SECONDS = 20.0
+_MOST_FAILURES_TOLD = 3
 
 
 class ListingFailed(Exception):
@@ -24,15 +25,15 @@ class Listing:
     """What is known of a provider's models."""
 
     def __init__(self) -> None:
-        self.models: dict[str, None] = {}
-        """In the provider's order."""
+        self.models: dict[str, ListedModel] = {}
+        """By id, in the provider's order."""
         self._updated_at: float | None = None
         self._failure: str | None = None
         self._tried = trio.Event()
         self._wanted = trio.Event()
 
-    def update(self, models: Sequence[str], now: float) -> None:
-        self.models = dict.fromkeys(models)
+    def update(self, models: Iterable[ListedModel], now: float) -> None:
+        self.models = {model.id: model for model in models}
         self._updated_at = now
         self._failure = None
         self._tried.set()
@@ -71,8 +72,10 @@ async def fetch_listing(
     headers: Mapping[str, str],
     timeouts: CallTimeouts,
     without_secrets: Callable[[bytes], bytes] = bytes,
-) -> list[str]:
+) -> list[ListedModel]:
     """The models of all ``hosts`` together; hosts that are down are left out.
+
+    Of a model that several hosts have, the least context counts: any of them may serve a request.
 
     Args:
         without_secrets: takes out of an error what must not be repeated.
@@ -80,23 +83,23 @@ async def fetch_listing(
     Raises:
         ListingFailed: no host gave a listing.
     """
-    models: dict[str, None] = {}
+    models: dict[str, ListedModel] = {}
     failures: list[str] = []
     for host in hosts:
         try:
             with trio.fail_after(_LISTING_SECONDS):
-                models.update(
-                    dict.fromkeys(
-                        await _fetch_one(
-                            transport, host, profile, headers, timeouts, without_secrets
-                        )
-                    )
-                )
-        except (UpstreamFailure, ApiFailure, trio.TooSlowError) as failure:
+                answer = await _fetch_one(transport, host, profile, headers, timeouts)
+            for model in read_listing(answer, profile, host, without_secrets=without_secrets):
+                known = models.get(model.id)
+                models[model.id] = model if known is None else _narrower(known, model)
+        except (UpstreamFailure, NotAListing, trio.TooSlowError) as failure:
             failures.append(str(failure) or "it took too long")
     if len(failures) == len(hosts):
-        raise ListingFailed("; ".join(dict.fromkeys(failures)))
-    return list(models)
+        told = list(dict.fromkeys(failures))
+        if len(told) > _MOST_FAILURES_TOLD:
+            told[_MOST_FAILURES_TOLD:] = [f"and {len(told) - _MOST_FAILURES_TOLD} more hosts"]
+        raise ListingFailed("; ".join(told))
+    return list(models.values())
 
 
 async def _fetch_one(
@@ -105,13 +108,20 @@ async def _fetch_one(
     profile: ProviderProfile,
     headers: Mapping[str, str],
     timeouts: CallTimeouts,
-    without_secrets: Callable[[bytes], bytes],
-) -> list[str]:
-    speech = SPEECH[profile.listing_dialect]
+) -> ListingAnswer:
     async with open_call(
         transport, "GET", host + profile.listing_path, headers=headers, body=b"", timeouts=timeouts
     ) as answer:
-        body = await answer.read(_LARGEST_LISTING)
-        if answer.status != 200:
-            raise ApiFailure(speech.decode_error(answer.status, without_secrets(body)))
-        return speech.decode_model_list(body)
+        return ListingAnswer(
+            status=answer.status,
+            content_type=answer.headers.get("content-type", ""),
+            location=answer.headers.get("location", ""),
+            body=await answer.read(_LARGEST_LISTING),
+        )
+
+
+def _narrower(one: ListedModel, other: ListedModel) -> ListedModel:
+    """Of two listings of one model, the one with less context."""
+    if one.context_length is None or other.context_length is None:
+        return one if other.context_length is None else other
+    return min(one, other, key=lambda model: model.context_length or 0)

@@ -15,7 +15,11 @@ from forebay.actors.gateway.catalog import Catalog
 from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.gateway.models import Model, ModelActor
 from forebay.actors.gateway.provider import Provider, ProviderActor
-from forebay.actors.gateway.supervision import GatewayActor
+from forebay.actors.gateway.supervision import (
+    PROVIDER_RESTARTS,
+    GatewayActor,
+    give_up_for_now,
+)
 from forebay.actors.kernel import open_actor_system
 from forebay.actors.upstream import ConnectionStack
 
@@ -61,6 +65,8 @@ async def open_gateway(
                     partial(ProviderActor, provider),
                     name=f"provider:{name}",
                     layer=PROVIDER_LAYER,
+                    restart=PROVIDER_RESTARTS,
+                    on_rest=partial(give_up_for_now, provider),
                 )
                 for name, provider in providers.items()
             }
@@ -70,7 +76,11 @@ async def open_gateway(
                     partial(ModelActor, model), name=_actor_name(model), layer=MODEL_LAYER
                 )
             control = await system.start(
-                partial(GatewayActor, model_refs, provider_refs),
+                partial(
+                    GatewayActor,
+                    model_refs,
+                    {name: (providers[name], ref) for name, ref in provider_refs.items()},
+                ),
                 name="gateway",
                 layer=GATEWAY_LAYER,
             )

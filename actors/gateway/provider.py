@@ -17,8 +17,11 @@ import trio
 
 from forebay.actors.config import ProviderSettings
 from forebay.actors.gateway.estimates import TokenEstimator
+from forebay.actors.gateway.exclusions import Exclusions
+from forebay.actors.gateway.last_failure import FailureStatus, LastFailure
 from forebay.actors.gateway.listing import Listing, ListingFailed, fetch_listing
 from forebay.actors.kernel import Actor, Message
+from forebay.actors.scheduling.admission import Admission, Exclusion
 from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.gates import Gate
@@ -53,6 +56,7 @@ class Target:
     model_id: str
     pooled: PoolTarget
     estimator: TokenEstimator
+    last_failure: LastFailure
 
     @property
     def name(self) -> str:
@@ -84,9 +88,11 @@ class Provider:
         self._secrets = _secrets(settings)
         self.hosts = settings.hosts or (settings.base_url or self.profile.default_base_url or "",)
         self._host_slots: dict[str, tuple[Gate, ...]] = {
-            host: self._slots_of(host) for host in self.hosts
+            host: self._slots_of(number) for number, host in enumerate(self.hosts, 1)
         }
-        self.pool = Pool(name, self._account_gates())
+        account = Admission(f"{name}: admission")
+        self.pool = Pool(name, (account, *self._account_gates()))
+        self.exclusions = Exclusions(self.pool, account, one_account=self.profile.one_account)
         self._targets: dict[str, Target] = {}
         self._bell = trio.Event()
         self.pool.ring = self.ring
@@ -116,7 +122,8 @@ class Provider:
         while True:
             self._bell = bell = trio.Event()
             now = trio.current_time()
-            wake = self.pool.pump(now)
+            next_trial = self.exclusions.begin_trials(now)
+            wake = min(self.pool.pump(now), next_trial)
             if wake <= now:
                 await trio.lowlevel.checkpoint()
                 continue
@@ -132,14 +139,13 @@ class Provider:
         return target
 
     def take_out(self, reason: str) -> None:
-        """The whole account is of no use: wrong key, no credit."""
-        _log.error("provider %s is out: %s", self.name, reason)
-        self.pool.take_out_all(reason)
+        """The whole account is of no use for now: wrong key, no credit."""
+        self.exclusions.take_out(None, reason)
 
     @property
-    def out(self) -> str | None:
-        """Why the account is out, if it is."""
-        return self.pool.out
+    def out(self) -> Exclusion | None:
+        """Why the account is out and until when, if it is."""
+        return self.exclusions.of_account
 
     def _new_target(self, model_id: str) -> Target:
         name = f"{self.name}/{model_id}"
@@ -150,8 +156,9 @@ class Provider:
             else _REFUSALS_TO_PACE_CONFIGURED
         )
         routes = []
-        for host in self.hosts:
-            at = f"{name} at {host}" if len(self.hosts) > 1 else name
+        for number, host in enumerate(self.hosts, 1):
+            # Clients may read the names of gates, but not where a host is.
+            at = f"{name} at host {number}" if len(self.hosts) > 1 else name
             routes.append(
                 Route(
                     host,
@@ -167,7 +174,10 @@ class Provider:
                     ),
                 )
             )
-        return Target(self, model_id, self.pool.add_target(model_id, (), routes), TokenEstimator())
+        admission = Admission(f"{name}: admission")
+        pooled = self.pool.add_target(model_id, (admission,), routes)
+        self.exclusions.add_target(pooled, admission)
+        return Target(self, model_id, pooled, TokenEstimator(), LastFailure(name))
 
     def _forget_surplus(self) -> None:
         if len(self._targets) < _MOST_TARGETS:
@@ -176,6 +186,7 @@ class Provider:
             if target.pooled.idle and model_id not in self.listing.models:
                 del self._targets[model_id]
                 self.pool.remove_target(target.pooled)
+                self.exclusions.forget_target(target.pooled)
                 return
 
     def _account_gates(self) -> list[Gate]:
@@ -213,11 +224,11 @@ class Provider:
             )
         return gates
 
-    def _slots_of(self, host: str) -> tuple[Gate, ...]:
+    def _slots_of(self, number: int) -> tuple[Gate, ...]:
         slots = self._settings.limits.concurrency
         if slots is None:
             return ()
-        name = f"{self.name} at {host}" if len(self.hosts) > 1 else self.name
+        name = f"{self.name} at host {number}" if len(self.hosts) > 1 else self.name
         return (SlotGate(f"{name}: concurrency", slots),)
 
     async def refresh_listing(self) -> None:
@@ -276,12 +287,23 @@ def _secrets(settings: ProviderSettings) -> tuple[bytes, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class ExclusionStatus:
+    """Why something is out, for operators."""
+
+    reason: str
+    detail: str | None
+    """The provider's own words."""
+    tried_again_in_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class TargetStatus:
     """One target for operators."""
 
     name: str
-    out: str | None
+    out: ExclusionStatus | None
     waiting: int
+    last_failure: FailureStatus | None
     gates: dict[str, dict[str, float | int | str | None]]
 
 
@@ -292,7 +314,8 @@ class ProviderStatus:
     name: str
     kind: str
     hosts: tuple[str, ...]
-    out: str | None
+    """Gates say ``at host 1`` of the first of several."""
+    out: ExclusionStatus | None
     listing: str
     grants: int
     backlogged_clients: int
@@ -326,8 +349,9 @@ def describe(provider: Provider, now: float) -> ProviderStatus:
     targets = tuple(
         TargetStatus(
             name=target.name,
-            out=target.pooled.out,
+            out=_exclusion_status(provider.exclusions.of_target(target.pooled), now),
             waiting=sum(lane.waiting for lane in target.pooled.lanes),
+            last_failure=target.last_failure.status(now),
             gates={
                 gate.name: gate.snapshot(now)
                 for gate in (
@@ -342,10 +366,17 @@ def describe(provider: Provider, now: float) -> ProviderStatus:
         name=provider.name,
         kind=provider.profile.kind,
         hosts=tuple(provider.hosts),
-        out=provider.out,
+        out=_exclusion_status(provider.out, now),
         listing=provider.listing.describe(),
         grants=provider.pool.grants,
         backlogged_clients=provider.pool.backlogged_clients,
         budgets=budgets,
         targets=targets,
     )
+
+
+def _exclusion_status(exclusion: Exclusion | None, now: float) -> ExclusionStatus | None:
+    if exclusion is None:
+        return None
+    seconds = round(max(0.0, exclusion.until - now), 3)
+    return ExclusionStatus(exclusion.reason, exclusion.detail, seconds)

@@ -1,13 +1,49 @@
-"""The gateway's own actor: asks everybody below how they are, and sends waiters away."""
+"""The gateway's own actor: asks everybody below how they are, and sends waiters away.
+
+And what becomes of a provider whose actor does not get well: it is taken out, others go on.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Final
+
+import trio
 
 from forebay.actors.gateway.models import CloseModel, DescribeModel, ModelStatus
-from forebay.actors.gateway.provider import DescribeProvider, ProviderStatus
-from forebay.actors.kernel import Actor, Message, Ref
+from forebay.actors.gateway.provider import DescribeProvider, Provider, ProviderStatus, describe
+from forebay.actors.kernel import Actor, ActorState, Message, Ref, RestartPolicy
+from forebay.actors.scheduling.admission import FIRST_PAUSE
+
+_log = logging.getLogger("forebay.gateway")
+
+PROVIDER_RESTARTS: Final = RestartPolicy(rest=FIRST_PAUSE)
+"""It rests until the provider is tried again."""
+_ANSWER_SECONDS: Final = 1.0
+"""For a provider's actor, which never has much to do, to say how it is."""
+
+
+def give_up_for_now(provider: Provider, failure: Exception) -> None:
+    """Take ``provider`` out, whose actor crashed too often, of ``failure``, and rests."""
+    _log.error("provider %s: its actor does not get well: %r", provider.name, failure)
+    provider.take_out("the gateway keeps failing at this provider")
+
+
+class ProviderState(StrEnum):
+    """How a provider's actor is."""
+
+    RUNNING = "running"
+    RESTARTING = "restarting"
+    """It crashed and is started again in seconds; until then nothing is granted by its clock."""
+    RESTING = "resting"
+    """It crashed too often, is out, and is started again when it is tried again."""
+    SILENT = "silent"
+    """It does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +52,9 @@ class GatewayStatus:
 
     models: tuple[ModelStatus, ...]
     providers: tuple[ProviderStatus, ...]
+    """Without those that can't even be described."""
+    provider_states: Mapping[str, ProviderState]
+    """Of all, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +70,12 @@ class CloseModels(Message[None]):
 
 
 class GatewayActor(Actor[DescribeGateway | CloseModels]):
-    """Control only: it never waits for a model to have room."""
+    """Control only: it never waits for a model to have room, nor long for a provider."""
 
     def __init__(
         self,
         models: Mapping[str, Ref[DescribeModel | CloseModel]],
-        providers: Mapping[str, Ref[DescribeProvider]],
+        providers: Mapping[str, tuple[Provider, Ref[DescribeProvider]]],
     ) -> None:
         self._models = models
         self._providers = providers
@@ -44,13 +83,51 @@ class GatewayActor(Actor[DescribeGateway | CloseModels]):
     async def handle(self, message: DescribeGateway | CloseModels) -> GatewayStatus | None:
         match message:
             case DescribeGateway():
-                return GatewayStatus(
-                    models=tuple([await ref.ask(DescribeModel()) for ref in self._models.values()]),
-                    providers=tuple(
-                        [await ref.ask(DescribeProvider()) for ref in self._providers.values()]
-                    ),
-                )
+                return await self._describe()
             case CloseModels(reason=reason):
                 for ref in self._models.values():
                     await ref.ask(CloseModel(reason))
                 return None
+
+    async def _describe(self) -> GatewayStatus:
+        models = [await ref.ask(DescribeModel()) for ref in self._models.values()]
+        told: dict[str, ProviderStatus] = {}
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = trio.current_time() + _ANSWER_SECONDS
+            for name, (_, ref) in self._providers.items():
+                if ref.state is ActorState.RUNNING:
+                    nursery.start_soon(partial(_ask, name, ref, told))
+        states: dict[str, ProviderState] = {}
+        statuses: list[ProviderStatus] = []
+        for name, (provider, ref) in self._providers.items():
+            status = told.get(name) or _seen_from_outside(provider)
+            if status is not None:
+                statuses.append(status)
+            states[name] = ProviderState.RUNNING if name in told else _state_of(ref)
+        return GatewayStatus(tuple(models), tuple(statuses), states)
+
+
+async def _ask(name: str, ref: Ref[DescribeProvider], told: dict[str, ProviderStatus]) -> None:
+    # Whatever it raises was logged where that was; the others are described all the same.
+    with suppress(Exception):
+        told[name] = await ref.ask(DescribeProvider())
+
+
+def _seen_from_outside(provider: Provider) -> ProviderStatus | None:
+    """The status of a provider whose actor can't say it."""
+    try:
+        return describe(provider, trio.current_time())
+    except Exception:
+        _log.exception("provider %s can't be described", provider.name)
+        return None
+
+
+def _state_of(ref: Ref[DescribeProvider]) -> ProviderState:
+    """Of an actor that has not answered."""
+    match ref.state:
+        case ActorState.STARTING:
+            return ProviderState.RESTARTING
+        case ActorState.RESTING:
+            return ProviderState.RESTING
+        case _:
+            return ProviderState.SILENT

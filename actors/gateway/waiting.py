@@ -205,12 +205,9 @@ class WaitingLane(Lane):
         self._show(flow)
         now = trio.current_time()
         for pool in self.pools:
-            wake = pool.pump(now)
+            pool.pump_at_once(now)
             if place.grant is not None:
-                if wake <= now:
-                    pool.ring()
-                return True
-        self.ring()
+                break
         return True
 
     def _show(self, flow: ChannelFlow) -> None:

@@ -58,11 +58,13 @@ class ActorParent:
         layer: int | None = None,
         restart: RestartPolicy = _DEFAULT_RESTART,
         shutdown_timeout: float = 5.0,
+        on_rest: Callable[[Exception], None] | None = None,
     ) -> Ref[ChildMessageT]:
         """Start an actor below this place, and wait until its ``started`` hook is done.
 
         It ends with its parent, at the latest. If it crashes too often it takes its parent along:
-        the parent crashes too, or the system ends. If this call is cancelled, so is the start.
+        the parent crashes too, or the system ends; unless its restart policy lets it rest. If this
+        call is cancelled, so is the start.
 
         Args:
             factory: makes an instance, at the start and at each restart.
@@ -72,6 +74,8 @@ class ActorParent:
             layer: where given, waits between actors with layers go to greater numbers only.
             restart: when to start it again after a crash.
             shutdown_timeout: seconds that it may drain when its parent ends in order.
+            on_rest: called with what it crashed of, whenever it crashed too often and begins to
+                rest. If this raises, the actor dies of that.
 
         Raises:
             ValueError: one of the arguments can't be used; the message names it.
@@ -89,6 +93,7 @@ class ActorParent:
             restart=restart,
             shutdown_timeout=shutdown_timeout,
             random=surroundings.random,
+            on_rest=on_rest,
         )
         ref = Ref(node, mailbox, surroundings.waits, supervisor)
         waiter = CURRENT_NODE.get()

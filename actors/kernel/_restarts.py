@@ -17,7 +17,7 @@ class RestartPolicy:
     """
 
     intensity: int = 5
-    """Restarts within one period; the next crash is the parent's matter. 0: never restart."""
+    """Restarts within one period; the next crash is one too many. 0: never restart."""
     period: float = 60.0
     """Seconds."""
     backoff_initial: float = 0.1
@@ -26,6 +26,9 @@ class RestartPolicy:
     """Seconds."""
     jitter: float = 0.1
     """0 … 1; 0 makes the waits exact."""
+    rest: float | None = None
+    """What becomes of an actor with one crash too many. None: it dies, and its parent crashes of
+    it. Seconds: it rests for so long and is then started again, and nobody else is concerned."""
 
     def __post_init__(self) -> None:
         if self.intensity < 0:
@@ -39,6 +42,8 @@ class RestartPolicy:
             )
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter: must be between 0 and 1, not {self.jitter}")
+        if self.rest is not None and not 0 < self.rest < math.inf:
+            raise ValueError(f"rest: must be above 0 seconds, or None, not {self.rest}")
 
 
 class RestartHistory:

@@ -2,8 +2,8 @@
 
 It is one task in the nursery of the actor's parent. It has one instance after another live, until
 one ends in order, the supervisor is stopped, or crashes come too often: then it dies itself, into
-the parent's nursery. It keeps what outlives an instance: the place in the tree and the mailbox.
-What an instance is and does is not known here.
+the parent's nursery, or lets the actor rest. It keeps what outlives an instance: the place in the
+tree and the mailbox. What an instance is and does is not known here.
 
 It runs in a shielded cancel scope of its own, which :meth:`Supervisor.abort` and a drain's deadline
 cancel. A cancellation from outside would end all actors of a tree at the same time. So it reaches
@@ -36,6 +36,7 @@ class Supervisor:
         restart: RestartPolicy,
         shutdown_timeout: float,
         random: Random,
+        on_rest: Callable[[Exception], None] | None = None,
     ) -> None:
         if not shutdown_timeout >= 0:
             raise ValueError(f"shutdown_timeout: must be 0 or more seconds, not {shutdown_timeout}")
@@ -50,15 +51,19 @@ class Supervisor:
         """Once ended: what it died of, if it did."""
         self._mailbox = mailbox
         self._history = RestartHistory(restart, random)
+        self._rest = restart.rest
+        self._on_rest = on_rest
+        self._drain_began = trio.Event()
 
     async def run(self, live: Callable[[], Awaitable[None]]) -> None:
         """Call ``live`` until the actor's end.
 
         A failed first start is no crash: it ends the actor, for the starter to see in
-        :attr:`failure`.
+        :attr:`failure`. Neither is a crash too many of an actor that would have rested after it
+        and is to end anyway: it is logged.
 
         Raises:
-            ActorDied: crashes came more often than the policy allows.
+            ActorDied: crashes came more often than the policy allows, or ``on_rest`` failed.
         """
         CURRENT_NODE.set(self.node)
         try:
@@ -72,6 +77,9 @@ class Supervisor:
             return
         if self.scope.cancel_called:
             LOGGER.error("%s failed while it was aborted", self.node.path, exc_info=self.failure)
+            return
+        if self._rest is not None and self._drain_began.is_set():
+            LOGGER.error("%s failed while it was drained", self.node.path, exc_info=self.failure)
             return
         LOGGER.error("%s died", self.node.path)
         raise ActorDied(self.node.path, f"died: {self.failure!r}") from self.failure
@@ -88,6 +96,7 @@ class Supervisor:
         if not self.ended.is_set():
             self.node.state = ActorState.DRAINING
             self._mailbox.refuse()
+            self._drain_began.set()
             self.scope.deadline = min(self.scope.deadline, deadline)
 
     def abort(self) -> None:
@@ -112,20 +121,43 @@ class Supervisor:
                 await live()
             except Exception as error:
                 delay = self._history.delay_after_crash(trio.current_time())
-                if delay is None or not self.has_started:
+                if not self.has_started or (delay is None and not self._may_rest):
                     raise
-                LOGGER.error(
-                    "%s crashed and restarts in %.3f s",
-                    self.node.path,
-                    delay,
-                    exc_info=single(error),
-                )
+                self._note_crash(single(error), delay)
             else:
                 return
-            self.node.restarts += 1
-            if self.node.state is not ActorState.DRAINING:
-                self.node.state = ActorState.STARTING
+            await self._pause(delay)
+
+    def _note_crash(self, failure: Exception, delay: float | None) -> None:
+        """Say what becomes of the actor; ``delay`` is None for one crash too many."""
+        node = self.node
+        node.restarts += 1
+        if delay is not None:
+            LOGGER.error("%s crashed and restarts in %.3f s", node.path, delay, exc_info=failure)
+            if node.state is not ActorState.DRAINING:
+                node.state = ActorState.STARTING
+            return
+        LOGGER.error(
+            "%s crashed too often and rests for %g s", node.path, self._rest, exc_info=failure
+        )
+        node.state = ActorState.RESTING
+        if self._on_rest is not None:
+            self._on_rest(failure)
+
+    async def _pause(self, delay: float | None) -> None:
+        """The wait for the restart; a drain ends a rest, for what is queued to be handled."""
+        if delay is not None:
             await trio.sleep(delay)
+            return
+        assert self._rest is not None
+        with trio.move_on_after(self._rest):
+            await self._drain_began.wait()
+        if self.node.state is ActorState.RESTING:
+            self.node.state = ActorState.STARTING
+
+    @property
+    def _may_rest(self) -> bool:
+        return self._rest is not None and not self._drain_began.is_set()
 
     def _end(self) -> None:
         self.node.state = ActorState.STOPPED

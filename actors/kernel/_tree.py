@@ -12,6 +12,8 @@ class ActorState(enum.StrEnum):
     STARTING = "starting"
     """An instance is being made; also while a crashed actor waits for its restart."""
     RUNNING = "running"
+    RESTING = "resting"
+    """It crashed too often, and is left alone for the rest that its restart policy names."""
     DRAINING = "draining"
     """New messages are refused; what is queued is being handled, or is being given up."""
     STOPPED = "stopped"

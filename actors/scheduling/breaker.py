@@ -20,7 +20,10 @@ class CircuitState(StrEnum):
 
 
 class CircuitBreaker(Gate):
-    """Opens after consecutive failures. Refusals, overload and clients' faults don't count."""
+    """Opens after consecutive failures. Refusals, overload and clients' faults don't count.
+
+    One request that breaks whoever gets it must not close the upstream to all others: who makes
+    the calls reports only its first failure here as one, and its repeats as ABANDONED."""
 
     def __init__(
         self,

@@ -42,7 +42,7 @@ class Ending(Enum):
     SERVED = auto()
     """The upstream did its work, whatever the client thinks of the answer."""
     ABANDONED = auto()
-    """The client went away; says nothing about the upstream."""
+    """Says nothing, or nothing new, about the upstream: the client went away."""
     REFUSED = auto()
     """Over a limit of ours (429)."""
     OVERLOADED = auto()

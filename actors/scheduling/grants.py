@@ -57,5 +57,9 @@ class Grant:
             gate.finish(self.call, outcome, now)
         used = self._charged if outcome.tokens is None else outcome.tokens
         self.target.pool.settle(
-            self._share, self._class_share, self._charged, used if served else 0.0
+            self._share,
+            self._class_share,
+            charged=self._charged,
+            used=used if served else 0.0,
+            now=now,
         )

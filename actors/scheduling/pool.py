@@ -55,6 +55,8 @@ class Pool:
         """Pools that left a job to this one because it had room; they look again after it."""
         self.ring: Callable[[], None] = _no_bell
         """Wakes whoever pumps this pool."""
+        self._wakes_at = inf
+        """Until then whoever pumps this pool sleeps."""
         self.grants = 0
         self.out: str | None = None
         """Why the whole account is taken out; None while it serves."""
@@ -137,9 +139,16 @@ class Pool:
         self._classes.leave(self._class_shares[flow.key.traffic_class])
 
     def settle(
-        self, share: Share[str], class_share: Share[TrafficClass], charged: float, used: float
+        self,
+        share: Share[str],
+        class_share: Share[TrafficClass],
+        *,
+        charged: float,
+        used: float,
+        now: float,
     ) -> None:
-        """A grant ended, that was charged so many tokens and has used so many."""
+        """A grant ended, that was charged so many tokens and has used so many. What it held goes
+        to the next job at once: a slot is not idle until somebody wakes."""
         opened_at = share.opens_at
         self._clients[class_share.key].settle(share, charged, used)
         self._classes.settle(class_share, charged, used)
@@ -147,7 +156,7 @@ class Pool:
             # Entries are looked at lazily, which finds those that open later but not this.
             for enrolment in self._enrolled_by_share.get(share, ()):
                 self._push(enrolment)
-        self.ring()
+        self.pump_at_once(now)
 
     def look_again(self) -> None:
         """What first jobs wait for may have changed."""
@@ -162,6 +171,16 @@ class Pool:
         Returns:
             When to pump again if nothing happens before: ``inf`` if only an event can help.
         """
+        self._wakes_at = self._grant_all(now)
+        return self._wakes_at
+
+    def pump_at_once(self, now: float) -> None:
+        """Grant without waiting for whoever pumps this pool, who is woken only if there is more
+        to do before its time."""
+        if self._grant_all(now) < self._wakes_at:
+            self.ring()
+
+    def _grant_all(self, now: float) -> float:
         self._forget_barring()
         wake = inf
         granted = 0
@@ -278,7 +297,7 @@ class Pool:
         ticket.state = TicketState.GRANTED
         ticket.granted(Grant(target, route, call, share, class_share))
 
-    # Taking targets out.
+    # Taking targets out, and back.
 
     def take_out(self, target: PoolTarget, reason: str) -> None:
         """No waiting cures what this target has. Lanes without any other are told."""
@@ -288,6 +307,14 @@ class Pool:
         for lane in list(target.lanes):
             lane.target_out()
         self.look_again()
+
+    def bring_back(self, target: PoolTarget) -> None:
+        """The target serves again, also those who wait already."""
+        target.out = None
+        for enrolment in self._enrolled.values():
+            if target in enrolment.lane.targets:
+                self._push(enrolment)
+        self.ring()
 
     def take_out_all(self, reason: str) -> None:
         """The same for the whole account, and for targets that are added later."""

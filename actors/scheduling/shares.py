@@ -30,10 +30,10 @@ class Share(Generic[KeyT]):
     """One holder of a counter."""
 
     __slots__ = (
-        "counter", "in_flight", "key", "listed", "pending", "usual", "waiting", "weight",
+        "counter", "in_flight", "key", "listed", "pending", "settled", "usual", "waiting", "weight",
     )  # fmt: skip
 
-    def __init__(self, key: KeyT, weight: float) -> None:
+    def __init__(self, key: KeyT, weight: float, usual: float) -> None:
         self.key = key
         self.weight = weight
         self.counter = 0.0
@@ -44,8 +44,10 @@ class Share(Generic[KeyT]):
         """Flows of this share that have jobs waiting."""
         self.in_flight = 0
         """Calls whose cost is not settled yet."""
-        self.usual = 0.0
-        """How far its jobs usually move the counter once they are settled; 0: none was yet."""
+        self.usual = usual
+        """How far its jobs usually move the counter once they are settled."""
+        self.settled = False
+        """Whether any of its calls was, so that ``usual`` is its own and not that of others."""
         self.listed = False
         """Whether its table has it on the list of idle shares in debt."""
 
@@ -64,7 +66,8 @@ class Share(Generic[KeyT]):
         return self.counter - self.usual / 2
 
     def learn(self, step: float) -> None:
-        self.usual += (_SMOOTHING if self.usual else 1.0) * (step - self.usual)
+        self.usual += (_SMOOTHING if self.settled else 1.0) * (step - self.usual)
+        self.settled = True
 
 
 class ShareTable(Generic[KeyT]):
@@ -76,6 +79,7 @@ class ShareTable(Generic[KeyT]):
         self._serial = 0
         self._busy = 0
         self._largest_step = 0.0
+        self._usual_cost = 0.0
         self.virtual_time = 0.0
         """What the share that was served last had really used until then; it never falls."""
         self.window_start = 0.0
@@ -89,7 +93,7 @@ class ShareTable(Generic[KeyT]):
         """One more flow of ``key`` has jobs waiting."""
         share = self._shares.get(key)
         if share is None:
-            share = self._shares[key] = Share(key, weight)
+            share = self._shares[key] = Share(key, weight, self._usual_cost / weight)
         if not share.busy:
             self._busy += 1
         if not share.waiting:
@@ -129,6 +133,7 @@ class ShareTable(Generic[KeyT]):
         share.pending = share.pending - charged / share.weight if share.in_flight else 0.0
         if used:
             share.learn(used / share.weight)
+            self._usual_cost += _SMOOTHING * (used - self._usual_cost)
         self._retire(share)
 
     def _retire(self, share: Share[KeyT]) -> None:

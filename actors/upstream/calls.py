@@ -28,11 +28,16 @@ from forebay.actors.upstream.wire import CLOSE_GRACE
 
 
 class UpstreamFailure(Exception):
-    """A call that brought no whole answer. The message names the peer, never a key or a path."""
+    """A call that brought no whole answer. The message is for operators: it names the peer, but
+    never a key or a path. What anybody else may know is in the type and its attributes."""
 
 
 class ConnectFailed(UpstreamFailure):
     """Nothing was sent, so the request can go elsewhere: no address, refused, TLS, or too slow."""
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
 
 
 class NoAnswer(UpstreamFailure):
@@ -346,7 +351,7 @@ def _unanswered(error: httpx.TransportError) -> ConnectFailed | NoAnswer:
             httpx.LocalProtocolError,
         ),
     ):
-        return ConnectFailed(str(error))
+        return ConnectFailed(str(error), timed_out=isinstance(error, httpx.TimeoutException))
     return NoAnswer(str(error), timed_out=isinstance(error, httpx.TimeoutException))
 
 

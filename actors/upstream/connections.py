@@ -135,6 +135,19 @@ class ConnectionStack(httpx.AsyncBaseTransport):
         return origin
 
 
+class _NoLock:
+    """Stands in for a lock that only one task ever takes."""
+
+    async def __aenter__(self) -> None:
+        """At once."""
+
+    async def __aexit__(self, *error: object) -> None:
+        """At once."""
+
+
+_NO_LOCK: Final = _NoLock()
+
+
 @dataclass(slots=True, eq=False)
 class _Connection:
     http: httpcore.AsyncHTTPConnection
@@ -144,6 +157,15 @@ class _Connection:
     def usable(self) -> bool:
         """Idle, and the peer has neither closed it nor sent something unasked."""
         return self.http.is_available() and not self.http.has_expired()
+
+    def drop_locks(self) -> None:
+        """Once the connection has answered: one request at a time is the stack's own doing.
+
+        httpcore takes two locks for each request and one for its end, and each lets every other
+        task run first. In that time a slot of the upstream that was waited for stands empty.
+        """
+        self.http._request_lock = _NO_LOCK  # type: ignore[assignment]
+        setattr(getattr(self.http, "_connection", None), "_state_lock", _NO_LOCK)  # noqa: B010
 
     def parser(self) -> h11.Connection:
         """The HTTP parser inside httpcore's connection, once it has answered a request.
@@ -292,6 +314,7 @@ class _Origin:
         try:
             answer = await connection.http.handle_async_request(outgoing)
             connection.wire.head_received()
+            connection.drop_locks()
             # httpcore keeps the request until the answer ends, which may be minutes of streaming.
             outgoing.stream = ()
             return httpx.Response(

@@ -77,6 +77,9 @@ class AnthropicErrors:
             (b"anthropic-organization-id", b"00000000-0000-4000-8000-000000000000"),
         ]
 
+    def json(self, body: JsonObject) -> bytes:
+        return dumps(body)
+
 
 def request_id(identity: Identity) -> str:
     return f"req_{identity.hex}"

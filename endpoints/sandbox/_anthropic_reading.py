@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forebay.endpoints.sandbox._anthropic_errors import bad
-from forebay.endpoints.sandbox._anthropic_turns import Turns
+from forebay.endpoints.sandbox._anthropic_turns import Turns, tool_name
 from forebay.endpoints.sandbox._call import Call, Effort, Tool, ToolDemand
 from forebay.endpoints.sandbox._dialect import Models
 from forebay.endpoints.sandbox._failures import Failure, FailureKind, Refused
@@ -60,7 +60,7 @@ def read_messages(fields: Fields, request: Request, models: Models) -> Call:
         raise _unsupported(f"{name} does not support tools")
     demand = _demand(fields, tools)
     effort, hides_thinking = _thinking(fields, model, max_tokens)
-    if fields.has("thinking") and effort is not None:
+    if _has_budget(fields):
         if demand.forced:
             raise bad((), "Thinking may not be enabled when tool_choice forces tool use.")
         if turns.results and not turns.opens_with_thinking:
@@ -116,7 +116,7 @@ def _tools(fields: Fields) -> tuple[tuple[Tool, ...], int]:
     size = 0
     for item in fields.objects("tools"):
         size += len(dumps(item.values))
-        name = item.text("name")
+        name = tool_name(item)
         if item.optional_text("type") not in (None, "custom"):
             continue
         schema = item.object("input_schema")
@@ -176,6 +176,13 @@ def _thinking(fields: Fields, model: SandboxModel, max_tokens: int) -> tuple[Eff
         if budget >= max_tokens:
             raise bad((), "`max_tokens` must be greater than `thinking.budget_tokens`.")
     return effort, thinking.optional_text("display") == "omitted"
+
+
+def _has_budget(fields: Fields) -> bool:
+    """Thinking by a budget: only then does the API refuse forced tools, and tool loops without the
+    thinking that began them. Adaptive thinking bears both."""
+    thinking = fields.optional_object("thinking")
+    return thinking is not None and thinking.text("type") == "enabled"
 
 
 def _schema(fields: Fields) -> JsonObject | None:

@@ -21,6 +21,7 @@ from forebay.endpoints.sandbox._words import seed_of
 from forebay.protocol.jsontext import JsonObject, dumps
 
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
@@ -167,7 +168,7 @@ class Turns:
             raise bad(block.at("id"), "String should match pattern '^[a-zA-Z0-9_-]+$'")
         self._uses.append(identifier)
         arguments = block.object("input").values
-        self.size += len(block.text("name")) + len(dumps(arguments))
+        self.size += len(tool_name(block)) + len(dumps(arguments))
 
     def _add_result(self, block: Fields) -> None:
         identifier = block.text("tool_use_id")
@@ -247,3 +248,11 @@ class Turns:
             f"{', '.join(missing)}. Each `tool_use` block must have a corresponding "
             "`tool_result` block in the next message.",
         )
+
+
+def tool_name(named: Fields) -> str:
+    """The name of a tool, declared or used."""
+    name = named.text("name")
+    if not _TOOL_NAME.fullmatch(name):
+        raise bad(named.at("name"), "String should match pattern '^[a-zA-Z0-9_-]{1,128}$'")
+    return name

@@ -50,6 +50,9 @@ class Dialect(Protocol):
     def headers(self, identity: Identity) -> list[Header]:
         """Headers of every answer, with the provider's request id."""
 
+    def json(self, body: JsonObject) -> bytes:
+        """The body of an answer, as the provider's server writes JSON."""
+
 
 def read_object(request: Request) -> Fields:
     """The body of a request as a JSON object.

@@ -7,7 +7,6 @@ from forebay.endpoints.sandbox._dialect import Dialect
 from forebay.endpoints.sandbox._failures import Failure, FailureKind
 from forebay.endpoints.sandbox._faults import Break, FaultPlan, Refusal
 from forebay.endpoints.sandbox._http import Ending, Outcome, Piece, Reply
-from forebay.protocol.jsontext import dumps
 
 _GARBAGE = b"<html><body><h1>This is not the page you were looking for</h1></body></html>"
 
@@ -53,7 +52,7 @@ def break_reply(plan: FaultPlan, reply: Reply, dialect: Dialect, identity: Ident
             reply.body, reply.pieces = _GARBAGE, None
         case Break.ERROR_FIRST | Break.ERROR_MIDSTREAM if reply.pieces is None:
             _, body = dialect.failure(error, identity)
-            reply.body = dumps(body)
+            reply.body = dialect.json(body)
         case Break.ERROR_FIRST:
             reply.pieces = [Piece(dialect.failure_frame(error, identity))]
         case Break.GARBAGE_MIDSTREAM if reply.pieces is None:

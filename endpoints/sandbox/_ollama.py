@@ -11,6 +11,7 @@ from forebay.endpoints.sandbox._failures import Failure, FailureKind, Refused
 from forebay.endpoints.sandbox._fields import Fields
 from forebay.endpoints.sandbox._http import Piece, Request
 from forebay.endpoints.sandbox._ollama_errors import OllamaErrors
+from forebay.endpoints.sandbox._ollama_json import go_dumps
 from forebay.endpoints.sandbox._ollama_reading import (
     LoadOnly,
     find_model,
@@ -19,7 +20,7 @@ from forebay.endpoints.sandbox._ollama_reading import (
 )
 from forebay.endpoints.sandbox._options import SandboxModel, Thinking
 from forebay.endpoints.sandbox._words import split_pieces
-from forebay.protocol.jsontext import JsonObject, JsonValue, dumps
+from forebay.protocol.jsontext import JsonObject, JsonValue
 
 VERSION = "0.13.0"
 _MODIFIED = "2026-09-21T00:00:00.000000Z"
@@ -100,7 +101,16 @@ class OllamaGenerate(OllamaChat):
 
 def tags(models: Models) -> JsonObject:
     """``GET /api/tags``."""
-    return {"models": [{**_entry(model), "modified_at": _MODIFIED} for model in models.values()]}
+    return {
+        "models": [
+            {
+                **_entry(model),
+                "modified_at": _MODIFIED,
+                "details": {**_details(), "context_length": model.context_tokens},
+            }
+            for model in models.values()
+        ]
+    }
 
 
 def running(models: Models, identity: Identity) -> JsonObject:
@@ -202,7 +212,7 @@ def _ending(call: Call, answer: Answer) -> JsonObject:
 
 
 def _line(value: JsonObject) -> bytes:
-    return dumps(value) + b"\n"
+    return go_dumps(value) + b"\n"
 
 
 def _entry(model: SandboxModel) -> JsonObject:

@@ -7,7 +7,8 @@ from forebay.endpoints.sandbox._failures import Failure, FailureKind
 from forebay.endpoints.sandbox._fields import FieldFault, JsonType
 from forebay.endpoints.sandbox._http import Header
 from forebay.endpoints.sandbox._limits import LimitScope
-from forebay.protocol.jsontext import JsonObject, JsonValue, dumps
+from forebay.endpoints.sandbox._ollama_json import go_dumps
+from forebay.protocol.jsontext import JsonObject, JsonValue
 
 # Kind to status and message.
 _SHAPES: dict[FailureKind, tuple[int, str]] = {
@@ -68,10 +69,13 @@ class OllamaErrors:
 
     def failure_frame(self, failure: Failure, identity: Identity) -> bytes:
         _, body = self.failure(failure, identity)
-        return dumps(body) + b"\n"
+        return self.json(body) + b"\n"
 
     def headers(self, identity: Identity) -> list[Header]:
         return []
+
+    def json(self, body: JsonObject) -> bytes:
+        return go_dumps(body)
 
 
 def _go_name(value: JsonValue) -> str:

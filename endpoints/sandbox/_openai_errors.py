@@ -130,6 +130,9 @@ class OpenAIErrors:
             (b"openai-version", b"2020-10-01"),
         ]
 
+    def json(self, body: JsonObject) -> bytes:
+        return dumps(body)
+
 
 def path_text(path: Path) -> str:
     """``messages[0].content``."""

@@ -227,7 +227,7 @@ class _Conversation:
                     "string_above_max_length",
                 )
             function = call.object("function")
-            self.size += len(function.text("name")) + len(function.text("arguments").encode())
+            self.size += len(_name(function)) + len(function.text("arguments").encode())
             self.open_ids.append(identifier)
         self.open_at = path_text(message.at())
 
@@ -244,6 +244,16 @@ class _Conversation:
         self.results.append(self._content(message, ("text",)))
 
 
+def _name(function: Fields) -> str:
+    name = function.text("name")
+    if not _NAME.fullmatch(name):
+        raise _bad(
+            path_text(function.at("name")),
+            "string does not match pattern. Expected '^[a-zA-Z0-9_-]{1,64}$'.",
+        )
+    return name
+
+
 def _tools(fields: Fields) -> tuple[tuple[Tool, ...], int]:
     tools: list[Tool] = []
     size = 0
@@ -252,12 +262,7 @@ def _tools(fields: Fields) -> tuple[tuple[Tool, ...], int]:
         if kind != "function":
             raise _bad(path_text(item.at("type")), f"'{kind}'. Supported values are: 'function'.")
         function = item.object("function")
-        name = function.text("name")
-        if not _NAME.fullmatch(name):
-            raise _bad(
-                path_text(function.at("name")),
-                "string does not match pattern. Expected '^[a-zA-Z0-9_-]{1,64}$'.",
-            )
+        name = _name(function)
         function.optional_text("description")
         parameters = function.optional_object("parameters")
         schema: JsonObject = {} if parameters is None else parameters.values

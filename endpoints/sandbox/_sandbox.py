@@ -110,7 +110,7 @@ class Sandbox:
         if isinstance(body, bytes):
             headers = self._headers(b"text/plain; charset=utf-8", dialect, identity)
             return Reply(200, headers, body)
-        return Reply(200, self._headers(_JSON, dialect, identity), dumps(body))
+        return Reply(200, self._headers(_JSON, dialect, identity), dialect.json(body))
 
     def crashed(self, request: Request) -> Reply:
         """What to answer when :meth:`respond` has failed by a fault of the sandbox itself."""
@@ -133,7 +133,7 @@ class Sandbox:
             return self._start(dialect, call, plan, identity, now)
         except LoadedOnly as loaded:
             assert isinstance(dialect, OllamaChat)
-            body = dumps(dialect.loaded(loaded.load, identity)) + b"\n"
+            body = dialect.json(dialect.loaded(loaded.load, identity)) + b"\n"
             return Reply(200, self._headers(_JSON, dialect, identity), body)
         except Refused as refused:
             failure = refused.failure
@@ -170,7 +170,7 @@ class Sandbox:
             reply.pieces = dialect.pieces(call, answers, identity)
             reply.interval = options.token_interval_ms / 1000
         else:
-            reply.body = dumps(dialect.whole(call, answers, identity))
+            reply.body = dialect.json(dialect.whole(call, answers, identity))
         if plan.breaks is not None:
             self._counters.faults[plan.breaks.value] += 1
             break_reply(plan, reply, dialect, identity)
@@ -226,7 +226,7 @@ class Sandbox:
             headers += retry_after_headers(self._options.limit_headers, failure.retry_after)
         if failure.shows_limits:
             headers += self._limit_headers(identity, now, refused=True)
-        return Reply(status, headers, dumps(body))
+        return Reply(status, headers, dialect.json(body))
 
     def _limit_headers(self, identity: Identity, now: float, *, refused: bool) -> list[Header]:
         kind = self._options.limit_headers

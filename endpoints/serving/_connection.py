@@ -58,7 +58,9 @@ class Connection:
         server: Address | None,
     ) -> None:
         self._app = app
-        self._stream = GuardedStream(stream, write_timeout=options.write_timeout)
+        self._stream = GuardedStream(
+            stream, write_timeout=options.write_timeout, hang_ups=state.hang_ups
+        )
         self._options = options
         self._config = config
         self._state = state

@@ -12,6 +12,8 @@ import sys
 
 import trio
 
+from forebay.endpoints.serving._hang_up import HangUpWatch
+
 if sys.platform == "linux":
     import fcntl
     import termios
@@ -43,8 +45,11 @@ class GuardedStream:
     ``stream`` is owned: :meth:`aclose` closes it, or a send that fails or is cancelled.
     """
 
-    def __init__(self, stream: trio.abc.Stream, *, write_timeout: float) -> None:
+    def __init__(
+        self, stream: trio.abc.Stream, *, write_timeout: float, hang_ups: HangUpWatch | None = None
+    ) -> None:
         self._stream = stream
+        self._hang_ups = hang_ups or HangUpWatch()
         self._socket = stream.socket if isinstance(stream, trio.SocketStream) else None
         self._write_timeout = write_timeout
         self._send_lock = trio.Lock()
@@ -73,9 +78,9 @@ class GuardedStream:
     async def read_ahead(self) -> None:
         """Keeps what the peer sends, to a bound, until cancelled.
 
-        A close that comes after unread bytes can only be seen by reading them. Past the bound the
-        socket is left alone, so that the sender feels the backpressure, and a close is noticed
-        when reading goes on.
+        A close that comes after unread bytes can in a stream only be seen by reading them. Past
+        the bound the bytes are left alone, so that the sender feels the backpressure, and a socket
+        is watched for its peer hanging up.
 
         Raises:
             PeerClosed: the peer closed its side.
@@ -86,7 +91,13 @@ class GuardedStream:
             if not data:
                 raise PeerClosed
             self._ahead += data
-        await trio.sleep_forever()
+        if self._socket is None:
+            await trio.sleep_forever()
+        if self.broken:
+            raise trio.ClosedResourceError("the connection is gone")
+        if await self._hang_ups.hung_up(self._socket):
+            raise PeerClosed
+        raise trio.BrokenResourceError("the peer has reset the connection")
 
     def new_gate(self) -> ReadGate:
         """A shut gate for the reading task to wait at."""

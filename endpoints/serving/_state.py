@@ -6,6 +6,8 @@ from typing import Protocol
 
 import trio
 
+from forebay.endpoints.serving._hang_up import HangUpWatch
+
 
 class Drainable(Protocol):
     """A connection, as far as the shutdown cares."""
@@ -28,6 +30,8 @@ class ServingState:
         """App tasks that run: one for each request being answered and each WebSocket."""
         self.drain_began = trio.Event()
         """Set once, when the shutdown begins and before any connection is cut."""
+        self.hang_ups = HangUpWatch()
+        """Notices clients that leave while nobody reads what they have sent."""
         self._live: set[Drainable] = set()
         self._waiting_for_room = trio.lowlevel.ParkingLot()
 

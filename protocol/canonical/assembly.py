@@ -24,7 +24,14 @@ from forebay.protocol.canonical.events import (
     Usage,
     UsageReport,
 )
-from forebay.protocol.canonical.requests import Opaque, Refusal, Text, Thinking, ToolCall
+from forebay.protocol.canonical.requests import (
+    Extras,
+    Opaque,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+)
 
 
 @dataclass(slots=True)
@@ -32,23 +39,41 @@ class _OpenPart:
     start: PartStart
     fragments: list[str] = field(default_factory=list)
     signature: str | None = None
+    late_extras: Extras = field(default_factory=dict)
 
     def finished(self) -> AnswerPart:
         text = "".join(self.fragments)
+        extras = _joined(self.start.extras, self.late_extras)
         match self.start.kind:
             case PartKind.TEXT:
-                return Text(text)
+                return Text(text, extras)
             case PartKind.REFUSAL:
-                return Refusal(text)
+                return Refusal(text, extras)
             case PartKind.THINKING:
-                return Thinking(text=text, signature=self.signature, redacted=self.start.redacted)
+                return Thinking(
+                    text=text,
+                    signature=self.signature,
+                    redacted=self.start.redacted,
+                    extras=extras,
+                )
             case PartKind.TOOL_CALL:
-                return ToolCall(id=self.start.call_id, name=self.start.call_name, arguments=text)
+                return ToolCall(
+                    id=self.start.call_id, name=self.start.call_name, arguments=text, extras=extras
+                )
             case PartKind.OPAQUE:
                 assert self.start.opaque is not None
                 return self.start.opaque
             case _:
                 assert_never(self.start.kind)
+
+
+def _joined(early: Extras, late: Extras) -> Extras:
+    if not late:
+        return early
+    return {
+        dialect: {**early.get(dialect, {}), **late.get(dialect, {})}
+        for dialect in {**early, **late}
+    }
 
 
 class ResponseAssembler:
@@ -79,7 +104,7 @@ class ResponseAssembler:
             case SignatureDelta():
                 self._parts[event.index].signature = event.signature
             case PartStop():
-                pass
+                self._parts[event.index].late_extras = event.extras
             case UsageReport():
                 self._usage = event.usage
             case Finish():
@@ -126,7 +151,7 @@ def events_of(response: ChatResponse) -> Iterator[StreamEvent]:
     yield Start(id=response.id, model=response.model, created=response.created)
     for index, part in enumerate(response.parts):
         yield from _events_of_part(index, part)
-        yield PartStop(index)
+        yield PartStop(index, {} if isinstance(part, Opaque) else part.extras)
     if response.usage is not None:
         yield UsageReport(response.usage)
     yield Finish(reason=response.finish, stop_sequence=response.stop_sequence)
@@ -141,7 +166,9 @@ def _events_of_part(index: int, part: AnswerPart) -> Iterator[StreamEvent]:
             yield PartStart(index=index, kind=PartKind.REFUSAL)
             yield TextDelta(index, text)
         case Thinking():
-            yield PartStart(index=index, kind=PartKind.THINKING, redacted=part.redacted)
+            yield PartStart(
+                index=index, kind=PartKind.THINKING, redacted=part.redacted, extras=part.extras
+            )
             if part.redacted is None:
                 yield ThinkingDelta(index, part.text)
                 if part.signature is not None:

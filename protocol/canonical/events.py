@@ -13,6 +13,7 @@ failed too: decoders then say so with a ``StreamError``, they never make up a ``
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
@@ -54,6 +55,27 @@ class Usage:
     def total(self) -> int:
         return self.input_total + self.output
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_uncached=self.input_uncached + other.input_uncached,
+            cache_read=self.cache_read + other.cache_read,
+            cache_write=self.cache_write + other.cache_write,
+            output=self.output + other.output,
+            reasoning=self.reasoning + other.reasoning,
+            counted=self.counted and other.counted,
+        )
+
+
+def summed_usage(usages: Iterable[Usage | None]) -> Usage | None:
+    """What several calls took together. None where there is no call, or one of them reported
+    nothing: a sum without it would be wrong."""
+    total: Usage | None = None
+    for usage in usages:
+        if usage is None:
+            return None
+        total = usage if total is None else total + usage
+    return total
+
 
 class PartKind(StrEnum):
     TEXT = "text"
@@ -89,6 +111,9 @@ class PartStart:
     """With THINKING: the opaque data of a redacted block, which has no deltas."""
     opaque: Opaque | None = None
     """With OPAQUE, and only then."""
+    extras: Extras = field(default_factory=dict, compare=False)
+    """Raw fields that the part began with. With THINKING the key of a dialect says whose signature
+    or redacted data it carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +149,8 @@ class ArgumentsDelta:
 @dataclass(frozen=True, slots=True)
 class PartStop:
     index: int
+    extras: Extras = field(default_factory=dict, compare=False)
+    """Raw fields of the part that were only known at its end; added to those it began with."""
 
 
 @dataclass(frozen=True, slots=True)

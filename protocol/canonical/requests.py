@@ -115,6 +115,7 @@ class ToolResult:
 @dataclass(frozen=True, slots=True)
 class Refusal:
     text: str
+    extras: Extras = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +246,46 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """Text to be gone on with as it stands, without a model's chat template around it (OpenAI's
+    completions, and Ollama's ``raw`` and ``suffix``)."""
+
+    prompts: tuple[str | tuple[int, ...], ...]
+    """Each is a text, or the ids of its tokens, and gets an answer of its own."""
+    suffix: str | None = None
+    """What comes after the text that is asked for: it is to be filled in between. Never empty."""
+    echo: bool = False
+    """The answer is to begin with the prompt."""
+    best_of: int | None = None
+    """How many answers the server makes, to give the best ``ChatRequest.choices`` of them."""
+    logprobs: int | None = None
+    """How many tokens to tell the probabilities of in each place; 0: of the chosen one only."""
+    raw: bool = False
+    """The client said that the prompt holds the marks of the model's own template already: a chat
+    would show them to the model as text, so only a server that completes text will do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerState:
+    """What a request wants its server to have kept, or to keep (OpenAI's Responses API)."""
+
+    previous_response_id: str | None = None
+    """Goes on from this answer; the turns hold only what is new."""
+    conversation_id: str | None = None
+    prompt_id: str | None = None
+    """A prompt template that the provider keeps."""
+    item_ids: tuple[str, ...] = ()
+    """Items that the conversation only refers to."""
+    background: bool = False
+    """The client wants an id at once, and to fetch the answer later."""
+    store: bool = False
+    """The client wants the answer kept."""
+    kept_here: bool = False
+    """The gateway itself serves all of this but conversations and prompts: the turns hold what the
+    ids of answers and items name, and an upstream is to hear nothing of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChatRequest:
     """One request for one answer, whatever dialect it came in."""
 
@@ -266,7 +307,25 @@ class ChatRequest:
     stream: bool = False
     stream_usage: bool = False
     """The client asked for a usage report inside the stream (OpenAI's ``include_usage``)."""
+    completion: Completion | None = None
+    """Set where text is to be completed. The prompts that are text stand in ``turns`` as well, as
+    a user's, for servers that can only be asked in a conversation."""
+    state: ServerState | None = None
+    """None: the request says all there is to know, and wants nothing kept."""
     extras: Extras = field(default_factory=dict)
+    said_twice: frozenset[str] = frozenset()
+    """Raw fields in ``extras`` whose meaning other fields here hold as well: a dialect that says
+    those loses nothing of them."""
+
+    def lost_extras(self, own: Dialect) -> list[str]:
+        """The raw fields that ``own`` can't say, since another dialect brought them in."""
+        return [
+            name
+            for dialect, fields in self.extras.items()
+            if dialect != own
+            for name in fields
+            if name not in self.said_twice
+        ]
 
     def extra(self, dialect: Dialect, name: str) -> JsonValue:
         """A raw field that ``dialect`` brought in, or None."""

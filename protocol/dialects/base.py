@@ -19,6 +19,7 @@ from typing import NewType
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import ChatResponse, StreamEvent
 from forebay.protocol.canonical.requests import ChatRequest, Dialect
+from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.jsontext import JsonObject
 
 Api = NewType("Api", str)
@@ -95,6 +96,13 @@ class StreamEncoder(ABC):
         """A frame that says nothing and that every client of the dialect bears here and now,
         also before the first event."""
 
+    def relay(self, raw: bytes) -> bytes:
+        """What the client gets of the bytes of an upstream's stream of the same API: these
+        unaltered, but where the encoder has said something itself that they would contradict.
+        A stream is either encoded or relayed; after relaying only a ``StreamError`` may be
+        encoded, and keep-alives may come between any two frames."""
+        return raw
+
 
 class ChatCodec(ABC):
     """One API that asks for an answer."""
@@ -103,6 +111,10 @@ class ChatCodec(ABC):
     dialect: Dialect
     path: str
     """Where clients post their requests."""
+    completes_text: bool = False
+    """Says ``ChatRequest.completion`` as it is meant. Other codecs ask a plain prompt as what a
+    user says, and refuse what is more than that: where a provider speaks several APIs, a request
+    to complete text is for one of these."""
     stream_content_type: str
     """Of a streamed answer."""
 
@@ -172,6 +184,7 @@ class ModelCard:
     """Unix seconds; stable from one listing to the next."""
     owned_by: str
     context_length: int | None = None
+    """Tokens; None where nobody said."""
     capabilities: tuple[str, ...] = ("completion", "tools")
     """In Ollama's words: completion, tools, vision, thinking, embedding, insert."""
 
@@ -208,8 +221,8 @@ class DialectSpeech(ABC):
         """One model by itself, as ``GET /v1/models/{id}`` (Ollama: ``/api/show``) gives it."""
 
     @abstractmethod
-    def decode_model_list(self, body: bytes) -> list[str]:
-        """The model ids of an upstream's listing.
+    def decode_model_list(self, body: bytes) -> tuple[ListedModel, ...]:
+        """The models of an upstream's listing, each once, in its order.
 
         Raises:
             ApiFailure: UPSTREAM_ERROR, the body is no listing.

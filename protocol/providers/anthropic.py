@@ -14,4 +14,5 @@ PROFILE = ProviderProfile(
     greeting=Greeting.X_API_KEY,
     headers={"anthropic-version": "2023-06-01"},
     forwarded_headers=frozenset({"anthropic-version", "anthropic-beta"}),
+    forwards_query=True,
 )

@@ -34,7 +34,7 @@ class FailureKind(StrEnum):
     UNREACHABLE = "unreachable"
     """Nothing was sent: no connection. The job keeps its place."""
     QUOTA_SPENT = "quota_spent"
-    """A limit that no waiting cures (credit, plan): the provider is out."""
+    """A limit that no waiting cures soon (credit, plan): the provider is out."""
     KEY_REJECTED = "key_rejected"
     """The provider does not take the gateway's key: the provider is out."""
     TARGET_FORBIDDEN = "target_forbidden"
@@ -54,8 +54,12 @@ class CallFailure:
     """What the client is told, if it comes to that."""
     retry_after: float | None = None
     """Seconds, where the provider said when to come back."""
+    resets_in: float | None = None
+    """Seconds until a spent quota is there again, where the provider said so."""
     status: int | None = None
     """HTTP status of the provider's answer; None where there was none."""
+    detail: str | None = None
+    """What operators are told beside ``error``; may say where the provider is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +92,13 @@ class ProviderProfile:
     greeting: Greeting = Greeting.BEARER
     takes_hosts: bool = False
     """May be several equal hosts, each with its own slots."""
+    one_account: bool = True
+    """Where the key or the quota fails for one model, it fails for all. Not at servers that pass
+    the calls for some of their models on to somebody else."""
     traits: UpstreamTraits = field(default_factory=UpstreamTraits)
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with every call."""
     forwarded_headers: frozenset[str] = frozenset()
-    """A client's headers that go along when its bytes pass through unaltered; lower case."""
+    """A client's headers that go along to an API that is its own; lower case."""
+    forwards_query: bool = False
+    """The query of a client's request goes along with these headers."""

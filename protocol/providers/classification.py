@@ -25,12 +25,20 @@ _REQUESTS_FAULTS = frozenset({ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_OVERFLOW}
 
 
 def classify_by_status(answer: FailedAnswer) -> CallFailure:
-    """The classification that holds for OpenAI, Anthropic, Ollama and compatible servers."""
+    """The classification that holds for OpenAI, Anthropic and compatible servers."""
     kind = _kind(answer.status, answer.error)
-    wait = None
+    wait = resets_in = None
     if kind in (FailureKind.RATE_LIMITED, FailureKind.OVERLOADED):
         wait = retry_after(answer.headers, answer.error.message, now=answer.now)
-    return CallFailure(kind=kind, error=answer.error, retry_after=wait, status=answer.status)
+    elif kind is FailureKind.QUOTA_SPENT:
+        resets_in = retry_after(answer.headers, answer.error.message, now=answer.now)
+    return CallFailure(
+        kind=kind,
+        error=answer.error,
+        retry_after=wait,
+        resets_in=resets_in,
+        status=answer.status,
+    )
 
 
 def _kind(status: int, error: ApiError) -> FailureKind:

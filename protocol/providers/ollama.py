@@ -1,8 +1,37 @@
-"""Ollama servers: one or several hosts that hold the same models."""
+"""Ollama servers: one or several hosts that hold the same models, and Ollama's cloud.
+
+A local server passes the calls for models of the cloud on, with the cloud's refusals. So a key or
+a quota that fails for one model says nothing of the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
 
 from forebay.protocol.dialects.ollama import OLLAMA, OLLAMA_CHAT, OLLAMA_GENERATE
-from forebay.protocol.providers.base import ProviderProfile
+from forebay.protocol.providers.base import CallFailure, FailedAnswer, FailureKind, ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
+
+_SPENT_PHRASE = "usage limit"
+"""The cloud refuses with 429 and prose for windows of an hour, a session of hours, a week or a
+month (``you have reached your weekly usage limit, upgrade for higher limits``), and with other
+words for calls at the same time."""
+_WORTH_WAITING = 300.0
+"""Seconds."""
+
+
+def classify(answer: FailedAnswer) -> CallFailure:
+    """By status; but a usage limit is a spent quota, unless it is told to end soon."""
+    failure = classify_by_status(answer)
+    wait = failure.retry_after
+    if (
+        failure.kind is not FailureKind.RATE_LIMITED
+        or _SPENT_PHRASE not in answer.error.message.lower()
+        or (wait is not None and wait <= _WORTH_WAITING)
+    ):
+        return failure
+    return replace(failure, kind=FailureKind.QUOTA_SPENT, retry_after=None, resets_in=wait)
+
 
 PROFILE = ProviderProfile(
     kind="ollama",
@@ -10,7 +39,8 @@ PROFILE = ProviderProfile(
     paths={OLLAMA_CHAT: "/api/chat", OLLAMA_GENERATE: "/api/generate"},
     listing_path="/api/tags",
     listing_dialect=OLLAMA,
-    classify=classify_by_status,
+    classify=classify,
     needs_key=False,
     takes_hosts=True,
+    one_account=False,
 )

@@ -2,8 +2,9 @@
 
 Notations: plain seconds (``1.5``), Unix seconds and milliseconds, Go durations (``6m0s``,
 ``12ms``), RFC 3339 times, HTTP dates (RFC 9110, section 10.2.3), and sentences (``Please try
-again in 1m30.5s``). Absolute times are measured against the answer's own ``date`` header where
-there is one, so that a skewed clock does not matter.
+again in 1m30.5s``, ``Resets in 3d 4h``, ``resets at 2026-11-22T18:00:00Z``). Absolute times are
+measured against the answer's own ``date`` header where there is one, so that a skewed clock does
+not matter.
 """
 
 from __future__ import annotations
@@ -28,8 +29,16 @@ _NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{0,12})?")
 _DURATION = re.compile(r"(?:\d{1,12}(?:\.\d{1,12})?(?:ns|us|µs|ms|s|m|h|d))+")
 _DURATION_TERM = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h|d)")
 _IN_A_SENTENCE = re.compile(
-    r"(?:try again|retry) (?:in|after) ((?:\d{1,12}(?:\.\d{1,12})?(?:ms|s|m|h|d)\s?)+)"
+    r"(?:try again|retry|resets?) (?:in|after) "
+    r"((?:\d{1,12}(?:\.\d{1,12})?(?: (?:second|minute|hour|day)s?\b|ms|s|m|h|d)[, ]{0,2})+)"
 )
+_WORDED_UNIT = re.compile(r" (second|minute|hour|day)s?\b")
+_AT_A_TIME = re.compile(
+    r"(?:try again|retry|resets?) (?:at|on|after) "
+    r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d))",
+    re.IGNORECASE,
+)
+"""Only with a time zone: by local times of providers one would come hours too late."""
 _UNIX_SECONDS_FROM = 1e9
 _UNIX_MILLISECONDS_FROM = 1e12
 
@@ -90,5 +99,15 @@ def retry_after(headers: Mapping[str, str], message: str, *, now: float) -> floa
         wait = parse_wait(seconds, now=now)
         if wait is not None:
             return wait
+    return _wait_in_sentence(message, now)
+
+
+def _wait_in_sentence(message: str, now: float) -> float | None:
     sentence = _IN_A_SENTENCE.search(message.lower())
-    return None if sentence is None else _duration(sentence[1])
+    if sentence is not None:
+        return _duration(_WORDED_UNIT.sub(lambda word: word[1][0], sentence[1]))
+    at = _AT_A_TIME.search(message)
+    if at is None:
+        return None
+    moment = _moment(at[1].upper())
+    return None if moment is None else max(0.0, moment - now)

@@ -43,6 +43,120 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file() -> None:
     ]
 
 
+def test_what_sections_disagree_about_is_told_beside_what_is_wrong_in_them() -> None:
+    text = """
+server:
+  prot: 1
+  host: 0.0.0.0
+  max_body_bytes: 5
+  waiting_bytes: 4
+providers:
+  up:
+    kind: ollama
+    limit: {}
+    hosts: [http://0.0.0.0:4290, http://a, http://a/]
+    base_url: http://a
+  key:
+    kind: openai
+    limits: {rpm: x}
+models:
+  fast:
+    targets: [upp/one, up/two, up/two, /bad, key/three]
+    strategy: best
+defaults:
+  openai: fats
+  anthropic: fast
+  unknown: reject
+"""
+    assert lines(text) == [
+        "f:3: server.prot: is not a setting; did you mean 'port'?",
+        "f:4: server.host: lets others in without a key (you wrote 0.0.0.0); add clients, or"
+        " listen at 127.0.0.1",
+        "f:6: server.waiting_bytes: must be at least max_body_bytes, or the largest request never"
+        " fits (you wrote 4)",
+        "f:10: providers.up.limit: is not a setting; did you mean 'limits'?",
+        "f:11: providers.up.hosts: and base_url exclude each other; keep one",
+        "f:11: providers.up.hosts: names a host twice",
+        "f:11: providers.up.hosts[0]: is the address of this gateway itself; give the provider's"
+        " own address, or another server.port",
+        "f:13: providers.key.api_key: is required for providers of kind openai; write it as in"
+        ' api_key: "${NAME}", with the key in the environment',
+        "f:15: providers.key.limits.rpm: must be a number (you wrote x)",
+        "f:18: models.fast.targets[0]: names a provider that is not configured (you wrote upp/one);"
+        " did you mean 'up'?",
+        "f:18: models.fast.targets[2]: appears twice among the targets (you wrote up/two)",
+        "f:18: models.fast.targets[3]: must be written provider/model-id, as in openai/gpt-5-mini"
+        " (you wrote /bad)",
+        "f:19: models.fast.strategy: must be one of ordered, balanced (you wrote best)",
+        "f:21: defaults.openai: names no model, and no provider/model-id of a configured provider"
+        " (you wrote fats); did you mean 'fast'?",
+        "f:23: defaults.unknown: is not a setting; did you mean 'unknown_model'?",
+    ]
+
+
+def test_clients_are_compared_whatever_else_is_wrong_with_them() -> None:
+    text = """
+clients:
+  a: {key: k, weight: 0}
+  b: {key: k, models: [ghost]}
+  c: {key: ""}
+"""
+    assert [(problem.line, problem.path) for problem in problems(text)] == [
+        (3, "clients.a.weight"),
+        (4, "clients.b.key"),
+        (4, "clients.b.models[0]"),
+        (5, "clients.c.key"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        # Without knowing the port, nobody can say whose address that is.
+        (
+            "server: {port: x}\nproviders: {p: {kind: ollama, hosts: ['http://localhost:4290']}}",
+            "server.port",
+        ),
+        (
+            "server: {host: 'a:b'}\nproviders: {p: {kind: ollama, hosts: ['http://a:4290']}}",
+            "server.host",
+        ),
+        # Somebody may have written a key there.
+        ("server: {host: 0.0.0.0}\nclients: [k]", "clients"),
+        ("server: {host: 0.0.0.0}\nclients: {a: {}}", "clients.a.key"),
+        # What is there is there, right or wrong.
+        ("providers: {p: {kind: olama}}\nmodels: {m: {targets: [p/x]}}", "providers.p.kind"),
+        ("providers: [p]\nmodels: {m: {targets: [p/x]}}\ndefaults: {openai: p/x}", "providers"),
+        ("models: {m: {}}\ndefaults: {openai: m, unknown_model: default}", "models.m.targets"),
+        ("models: [m]\ndefaults: {openai: m}", "models"),
+        ("defaults: {openai: ' ', unknown_model: default}", "defaults.openai"),
+        ("providers: {p: {kind: openai_compatible, base_url: x}}", "providers.p.base_url"),
+        ("providers: {p: {kind: ollama, hosts: [x, x]}}", "providers.p.hosts[0]"),
+        ("providers: {p: {kind: openai, api_key: ''}}", "providers.p.api_key"),
+        (
+            "providers: {p: {kind: openai, headers: {X-Api-Key: ''}}}",
+            "providers.p.headers.X-Api-Key",
+        ),
+        ("server: {max_body_bytes: x, waiting_bytes: 1}", "server.max_body_bytes"),
+    ],
+)
+def test_a_rule_says_nothing_about_what_is_not_known(text: str, path: str) -> None:
+    assert problems(text)[0].path == path
+    assert {problem.message for problem in problems(text)} == {problems(text)[0].message}
+
+
+def test_the_defaults_count_where_nothing_is_written() -> None:
+    text = (
+        "server: {prot: 1, waiting_bytes: 1000}\n"
+        "providers: {p: {kind: ollama, base_url: 'http://127.0.0.1:4290'}}"
+    )
+    assert [problem.path for problem in problems(text)] == [
+        "server.prot",
+        "server.waiting_bytes",
+        "providers.p.base_url",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "path", "fix"),
     [

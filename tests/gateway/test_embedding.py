@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -11,7 +13,14 @@ from forebay.actors.gateway import Client, JobFailure
 from forebay.endpoints.sandbox import SandboxOptions
 from forebay.protocol.canonical.errors import ApiFailure, ErrorKind
 from forebay.protocol.canonical.events import Finish, Start, TextDelta
-from forebay.protocol.canonical.requests import ChatRequest, user_turn
+from forebay.protocol.canonical.requests import (
+    ChatRequest,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolChoiceMode,
+    user_turn,
+)
 
 
 def _ask(text: str, model: str = "fast") -> ChatRequest:
@@ -101,3 +110,18 @@ async def test_what_goes_wrong_is_raised(autojump_clock: MockClock) -> None:
         with pytest.raises(ApiFailure):
             await world.gateway.chat(_ask("[[fault: cut-midstream=2]]")).response()
         assert await world.is_at_rest()
+
+
+async def test_tools_are_called_by_the_names_that_the_request_gives_them(
+    autojump_clock: MockClock,
+) -> None:
+    """Also those that the upstream does not bear."""
+    request = replace(
+        _ask("hello"),
+        tools=(Tool(name="files.read: ü", parameters={"type": "object"}),),
+        tool_choice=ToolChoice(ToolChoiceMode.REQUIRED),
+    )
+    async with open_world() as world:
+        response = await world.gateway.chat(request).response()
+        calls = [part for part in response.parts if isinstance(part, ToolCall)]
+        assert [call.name for call in calls] == ["files.read: ü"]

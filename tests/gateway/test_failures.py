@@ -108,7 +108,9 @@ async def test_a_rejected_key_takes_the_provider_out_and_is_never_the_clients_40
         answer = await world.ask()
         assert answer.status_code == 200
         assert answer.headers["x-forebay-target"] == "second/sandbox-chat"
-        assert world.gateway.providers["first"].out == "the provider rejects the key"
+        out = world.gateway.providers["first"].out
+        assert out is not None
+        assert out.reason == "the provider rejects the key"
         received = world.sandboxes["first"].statistics().received
         await world.ask()
         assert world.sandboxes["first"].statistics().received == received

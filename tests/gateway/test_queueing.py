@@ -6,7 +6,10 @@ import trio
 from trio.testing import MockClock
 from worlds import one_provider, open_world
 
+from forebay.actors.gateway.jobs import ANONYMOUS, Job
 from forebay.endpoints.sandbox import SandboxOptions
+from forebay.protocol.canonical.requests import ChatRequest, user_turn
+from forebay.protocol.dialects.openai import OPENAI
 
 
 async def test_a_request_passes_through(autojump_clock: MockClock) -> None:
@@ -83,3 +86,28 @@ async def test_waiting_clients_that_disconnect_leave_nothing_behind(
             nursery.cancel_scope.cancel()
         assert await world.is_at_rest()
         assert world.sandbox.statistics().received == received
+
+
+async def test_the_next_call_is_under_way_before_the_answer_is_written(
+    autojump_clock: MockClock,
+) -> None:
+    """A slot that somebody waits for stands empty for no longer than a request takes to write."""
+    async with open_world(
+        sandboxes={"up": SandboxOptions(latency_ms=100)}, provider={"limits": {"concurrency": 1}}
+    ) as world:
+        under_way: list[int] = []
+        request = ChatRequest(model="fast", turns=(user_turn("hello"),))
+        resolution = await world.gateway.catalog.resolve("fast", OPENAI, ANONYMOUS)
+
+        async def ask() -> None:
+            now = trio.current_time()
+            job = Job(codec=None, request=request, arrived_at=now, deadline=now + 100)
+            async with world.gateway.open_answer(job, resolution):
+                upstream = world.connections_to_sandboxes.stats()["http://up.test:80"]
+                under_way.append(upstream.active)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(ask)
+        assert under_way == [1] * 19 + [0]
+        assert await world.is_at_rest()

@@ -35,6 +35,7 @@ def test_the_page_names_the_layers_of_the_code() -> None:
 async def test_every_actor_of_a_running_gateway_has_its_layer(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         await world.ask()
+        assert await world.is_at_rest()
         layers = {
             place.name.split(":")[0]: place.layer for place in world.gateway.system.tree().children
         }

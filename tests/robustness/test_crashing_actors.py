@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
+import httpx
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from worlds import GATEWAY, World, open_world
 
 from forebay.actors.scheduling.gates import Demand, Gate
+from forebay.endpoints.sandbox import SandboxOptions
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 ONE_A_SECOND: dict[str, object] = {"limits": {"rpm": 60, "burst": 1}}
@@ -36,9 +39,9 @@ class PoisonedGate(Gate):
         return {"failures": self.failures}
 
 
-def poison(world: World, failures: int) -> PoisonedGate:
+def poison(world: World, failures: int, provider: str = "up") -> PoisonedGate:
     gate = PoisonedGate(failures)
-    pool = world.gateway.providers["up"].pool
+    pool = world.gateway.providers[provider].pool
     pool.gates = (*pool.gates, gate)
     return gate
 
@@ -150,3 +153,160 @@ async def test_a_crash_ends_neither_the_calls_under_way_nor_what_is_known_of_the
         assert trio.current_time() - began == 10.0
         assert world.sandbox.statistics().max_in_flight == 2
         assert await world.is_at_rest()
+
+
+FOR_GOOD = 10**9
+TWO_PROVIDERS: dict[str, object] = {
+    "wait": {"max_wait_ms": 300_000},
+    "providers": {
+        name: {
+            "kind": "openai_compatible",
+            "base_url": f"http://{name}.test/v1",
+            "limits": limits,
+        }
+        for name, limits in {"a": {"rpm": 60, "burst": 1}, "b": {"concurrency": 1}}.items()
+    },
+    "models": {
+        "broken": {"targets": ["a/sandbox-chat"]},
+        "either": {"targets": ["a/sandbox-chat", "b/sandbox-chat"]},
+        "well": {"targets": ["b/sandbox-chat"]},
+    },
+}
+
+
+async def told_of(world: World, name: str) -> JsonObject:
+    providers = (await status(world))["providers"]
+    assert isinstance(providers, list)
+    (found,) = [each for each in providers if isinstance(each, dict) and each["name"] == name]
+    assert isinstance(found, dict)
+    return found
+
+
+async def break_for_good(world: World, nursery: trio.Nursery) -> PoisonedGate:
+    """Both providers are busy for 5 s, and from now on provider a's actor crashes when somebody
+    waits there: for the last time after 3 s."""
+    slow = SandboxOptions(latency_ms=5000)
+    world.sandboxes["a"].change_options(slow)
+    world.sandboxes["b"].change_options(slow)
+    for model in ("broken", "well"):
+        nursery.start_soon(partial(world.ask, model=model))
+    await wait_all_tasks_blocked()
+    return poison(world, FOR_GOOD, "a")
+
+
+def two_sandboxes() -> dict[str, SandboxOptions]:
+    return {"a": SandboxOptions(), "b": SandboxOptions()}
+
+
+async def test_a_provider_whose_actor_does_not_get_well_is_taken_out_and_others_go_on(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_world(TWO_PROVIDERS, sandboxes=two_sandboxes()) as world:
+        answers: dict[str, httpx.Response] = {}
+
+        async def ask(model: str) -> None:
+            answers[model] = await world.ask(model=model)
+
+        async with trio.open_nursery() as nursery:
+            await break_for_good(world, nursery)
+            began = trio.current_time()
+            for model in ("broken", "either", "well"):
+                nursery.start_soon(ask, model)
+            await trio.sleep(4.5)
+            # Who had no other choice was told; the others wait for b.
+            assert list(answers) == ["broken"]
+            assert world.gateway.in_flight == 2
+        assert trio.current_time() - began == pytest.approx(15)
+        assert {model: answer.status_code for model, answer in answers.items()} == {
+            "broken": 503,
+            "either": 200,
+            "well": 200,
+        }
+        message = answers["broken"].json()["error"]["message"]
+        assert "a/sandbox-chat: the gateway keeps failing at this provider" in message
+        assert "poisoned" not in message
+        assert answers["either"].headers["x-forebay-target"].startswith("b/")
+        a, b = await told_of(world, "a"), await told_of(world, "b")
+        assert (a["state"], b["state"]) == ("resting", "running")
+        assert isinstance(a["out"], dict)
+        assert a["out"]["reason"] == "the gateway keeps failing at this provider"
+        assert b["out"] is None
+        assert (await world.client.get(f"{GATEWAY}/readyz")).status_code == 200
+        messages = [record.getMessage() for record in caplog.records]
+        assert any("provider a: its actor does not get well" in message for message in messages)
+        assert any("provider a is out" in message for message in messages)
+        assert (await actor(world, "provider:a"))["state"] == "resting"
+        assert await world.is_at_rest()
+
+
+async def test_a_provider_that_was_given_up_comes_back_with_its_next_trial(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world(TWO_PROVIDERS, sandboxes=two_sandboxes()) as world:
+        async with trio.open_nursery() as nursery:
+            gate = await break_for_good(world, nursery)
+            assert (await world.ask(model="broken")).status_code == 503
+            gate.failures = 0
+        assert (await told_of(world, "a"))["state"] == "resting"
+        await trio.sleep(300)
+        assert (await world.ask(model="broken")).status_code == 200
+        a = await told_of(world, "a")
+        assert (a["state"], a["out"]) == ("running", None)
+        assert await world.is_at_rest()
+
+
+async def test_all_answers_under_way_come_to_their_end_at_a_provider_that_is_given_up(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world(TWO_PROVIDERS, sandboxes=two_sandboxes()) as world:
+        async with trio.open_nursery() as nursery:
+            await break_for_good(world, nursery)
+            nursery.start_soon(partial(world.ask, model="broken"))
+            await trio.sleep(4.5)
+            assert (await told_of(world, "a"))["state"] == "resting"
+            assert world.sandboxes["a"].statistics().in_flight == 1
+        assert world.sandboxes["a"].statistics().cancelled == 0
+        assert await world.is_at_rest()
+
+
+async def test_a_gateway_with_a_broken_provider_ends_in_order(autojump_clock: MockClock) -> None:
+    async with open_world(TWO_PROVIDERS, sandboxes=two_sandboxes()) as world:
+        async with trio.open_nursery() as nursery:
+            await break_for_good(world, nursery)
+            assert (await world.ask(model="broken")).status_code == 503
+        began = trio.current_time()
+    assert trio.current_time() - began < 1
+
+
+async def test_the_status_is_told_while_a_provider_restarts(autojump_clock: MockClock) -> None:
+    async with (
+        open_world(TWO_PROVIDERS, sandboxes=two_sandboxes()) as world,
+        trio.open_nursery() as nursery,
+    ):
+        await break_for_good(world, nursery)
+        nursery.start_soon(partial(world.ask, model="broken"))
+        await trio.sleep(2)  # in the pause of 1.5 s before the last restart
+        began = trio.current_time()
+        for _ in range(30):  # more than its actor's mailbox takes
+            a = await told_of(world, "a")
+            assert (a["state"], a["kind"]) == ("restarting", "openai_compatible")
+            assert (await told_of(world, "b"))["state"] == "running"
+        assert trio.current_time() == began
+
+
+class SilentGate(PoisonedGate):
+    """Can't even be described."""
+
+    def snapshot(self, now: float) -> dict[str, float | int | str | None]:
+        raise RuntimeError("no words")
+
+
+async def test_the_status_is_told_of_all_others_if_one_provider_can_not_be_described(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world(TWO_PROVIDERS, sandboxes=two_sandboxes()) as world:
+        pool = world.gateway.providers["a"].pool
+        pool.gates = (*pool.gates, SilentGate(0))
+        assert await told_of(world, "a") == {"name": "a", "state": "silent"}
+        assert (await told_of(world, "b"))["state"] == "running"
+        assert (await world.ask(model="broken")).status_code == 200

@@ -211,8 +211,32 @@ async def test_thinking_is_signed_and_the_signature_is_checked(client: httpx.Asy
         status, kind, message = await refused(client, replaying(thinking | changed, use))
         assert (status, kind) == (400, "invalid_request_error")
         assert message == "messages.1.content.0: Invalid `signature` in `thinking` block"
-    _, _, message = await refused(client, replaying(use))
+
+
+async def test_a_tool_loop_without_its_thinking_is_refused_with_a_budget_only(
+    client: httpx.AsyncClient,
+) -> None:
+    """Trap 54: adaptive thinking bears that a client could not carry the blocks."""
+    budget = {"type": "enabled", "budget_tokens": 1024}
+    body = asking("use the tool", tools=[CLOCK])
+    (use,) = (await whole(client, body))["content"]
+    result = {"type": "tool_result", "tool_use_id": use["id"], "content": "12:30"}
+    messages = [
+        body["messages"][0],
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [result]},
+    ]
+    lost = body | {"messages": messages}
+    _, _, message = await refused(client, lost | {"thinking": budget})
     assert message.startswith("messages: Expected `thinking`")
+    thought = await whole(client, lost | {"thinking": {"type": "adaptive"}})
+    assert [block["type"] for block in thought["content"]] == ["thinking", "text"]
+
+
+async def test_adaptive_thinking_bears_forced_tools(client: httpx.AsyncClient) -> None:
+    body = asking("hi", tools=[CLOCK], tool_choice={"type": "any"}, thinking={"type": "adaptive"})
+    answer = await whole(client, body)
+    assert [block["type"] for block in answer["content"]] == ["thinking", "tool_use"]
 
 
 async def test_thinking_can_be_omitted_and_still_comes_back(client: httpx.AsyncClient) -> None:
@@ -324,6 +348,8 @@ def turns(*contents: object) -> Json:
         ({"system": 5}, "system: Input should be a valid list"),
         ({"tools": [{"name": "x"}]}, "tools.0.input_schema: Field required"),
         ({"tools": [{"name": "x", "input_schema": {}}]}, "tools.0.input_schema.type: Input"),
+        ({"tools": [CLOCK | {"name": "get.time"}]}, "tools.0.name: String should match pattern"),
+        ({"tools": [CLOCK | {"name": "x" * 129}]}, "tools.0.name: String should match pattern"),
         ({"tool_choice": {"type": "auto"}}, "tool_choice: may only be specified"),
         (
             {"tools": [CLOCK], "tool_choice": {"type": "tool", "name": "nope"}},

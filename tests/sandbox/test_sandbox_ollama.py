@@ -61,6 +61,23 @@ async def refused(
     return response.status_code, response.json()["error"]
 
 
+async def test_json_is_escaped_as_go_escapes_it(client: httpx.AsyncClient) -> None:
+    """As ``json.Marshal`` does by default; U+0085 it leaves alone."""
+    text = "<b>&\u2028\u2029\x85\x0b</b>"
+    streamed = await client.post("/api/chat", json=asking(text))
+    whole_answer = await client.post("/api/chat", json=asking(text, stream=False))
+    refusal = await client.post("/api/chat", json={"model": "<\u2028>"})
+    for body in (streamed.content, whole_answer.content, refusal.content):
+        assert not any(character.encode() in body for character in "<>&\u2028\u2029")
+        assert b"\\u003c" in body
+        assert b"\\u2028" in body
+    assert "\x85".encode() in streamed.content
+    assert whole_answer.json()["message"]["content"].startswith(f"You said: {text}\n")
+    lines = streamed.text.removesuffix("\n").split("\n")
+    said = "".join(json.loads(line)["message"]["content"] for line in lines)
+    assert said == whole_answer.json()["message"]["content"]
+
+
 async def test_trap_44_chat_streams_unless_told_otherwise(client: httpx.AsyncClient) -> None:
     text = "Grüße, 世界 🌍"
     answer = await whole(client, asking(text))

@@ -122,6 +122,18 @@ def test_line_breaks_inside_text_do_not_break_the_lines(
     assert "".join(part.response or "" for part in parts).startswith(f"You said: {text}\n")
 
 
+def test_relayed_lines_are_those_of_ollama_which_escapes_most_line_breaks(
+    speaker: OllamaSpeaker,
+) -> None:
+    """Bytes pass as they came. Ollama escapes all that this client would cut at but U+0085, with
+    which it would break the client without a gateway as well."""
+    text = "\u2028one\u2029two\x0bthree"
+    parts = speaker.client.generate(model="l/sandbox-chat", prompt=text, stream=True)
+    assert "".join(part.response or "" for part in parts).startswith(f"You said: {text}\n")
+    with pytest.raises(json.JSONDecodeError):
+        list(speaker.client.generate(model="l/sandbox-chat", prompt="\x85", stream=True))
+
+
 @pytest.mark.parametrize("upstream", UPSTREAMS)
 def test_json_mode_reaches_the_upstream(
     gateway: LiveGateway, speaker: OllamaSpeaker, upstream: str

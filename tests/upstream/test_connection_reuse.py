@@ -305,3 +305,18 @@ async def test_a_url_of_another_scheme_is_refused(nursery: trio.Nursery) -> None
     async with httpx.AsyncClient(transport=stack_over(MemoryNetwork(nursery, answer_each))) as c:
         with pytest.raises(httpx.UnsupportedProtocol, match="http://"):
             await c.get("ftp://upstream.test/")
+
+
+async def test_a_request_on_a_used_connection_leaves_before_anybody_else_runs(
+    nursery: trio.Nursery,
+) -> None:
+    """In its task's first step: a slot of the upstream stands empty for as long as it takes."""
+    network = MemoryNetwork(nursery, answer_each)
+    stack = stack_over(network)
+    await post_and_read(stack)
+    for number in range(2, 30):
+        async with trio.open_nursery() as callers:
+            callers.start_soon(post_and_read, stack)
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()  # the caller's first step may come after ours
+            assert network.operations["write"] == number

@@ -23,12 +23,14 @@ from forebay.protocol.canonical.requests import (
     ToolResult,
     UrlSource,
 )
-from forebay.protocol.dialects.anthropic._media import IMAGE_TYPES, PDF, media_type_of
 from forebay.protocol.dialects.anthropic._names import ANTHROPIC, is_native, raw_fields
 from forebay.protocol.dialects.anthropic._tool_input import input_of
 from forebay.protocol.dialects.tool_ids import fitted_id
 from forebay.protocol.jsontext import JsonObject, JsonValue
+from forebay.protocol.media_types import PDF, media_type_shown
 
+_IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+"""What the API takes."""
 _TOOL_USE_ID = re.compile(r"[a-zA-Z0-9_-]+")
 _MAX_TOOL_USE_ID = 64
 
@@ -131,11 +133,11 @@ def _thinking_block(part: Thinking) -> JsonObject | None:
 def _image_block(part: Image) -> JsonObject:
     match part.source:
         case InlineData() as data:
-            media_type = media_type_of(data.base64) or data.media_type
-            if media_type not in IMAGE_TYPES:
+            media_type = media_type_shown(data.base64) or data.media_type
+            if media_type not in _IMAGE_TYPES:
                 raise bad_request(
                     f"an image of type {media_type or 'unknown'} can't be sent to this model:"
-                    f" use one of {', '.join(IMAGE_TYPES)}",
+                    f" use one of {', '.join(_IMAGE_TYPES)}",
                     param="messages",
                     code="unsupported_image",
                 )
@@ -170,7 +172,7 @@ def _document_block(part: Document) -> JsonObject:
 
 
 def _inline_document(data: InlineData) -> JsonObject:
-    media_type = media_type_of(data.base64) or data.media_type or "unknown"
+    media_type = media_type_shown(data.base64) or data.media_type or "unknown"
     if media_type == PDF:
         return {"type": "base64", "media_type": PDF, "data": data.base64}
     if media_type.startswith("text/"):

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import ChatResponse
-from forebay.protocol.canonical.requests import ChatRequest, Thinking
+from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.anthropic import (
     _answers,
     _errors,
     _model_lists,
+    _relaying,
     _request_decoding,
     _request_encoding,
 )
@@ -28,6 +29,8 @@ from forebay.protocol.dialects.base import (
     StreamEncoder,
     UpstreamTraits,
 )
+from forebay.protocol.dialects.listings import ListedModel
+from forebay.protocol.dialects.tool_names import encoder_with_given_names, with_given_names
 from forebay.protocol.jsontext import JsonObject
 
 
@@ -43,13 +46,7 @@ class AnthropicMessagesCodec(ChatCodec):
         return _request_decoding.decode_request(body)
 
     def can_relay(self, request: ChatRequest) -> bool:
-        """Not with thinking that has no signature: it was another provider's, and the API refuses
-        it."""
-        return not any(
-            isinstance(part, Thinking) and part.signature is None and part.redacted is None
-            for turn in request.turns
-            for part in turn.parts
-        )
+        return _relaying.can_relay(request)
 
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
         return _request_encoding.encode_request(request, traits)
@@ -58,13 +55,13 @@ class AnthropicMessagesCodec(ChatCodec):
         return _answers.decode_response(body)
 
     def encode_response(self, response: ChatResponse, context: ReplyContext) -> JsonObject:
-        return _answers.encode_response(response, context)
+        return _answers.encode_response(with_given_names(response, context.request), context)
 
     def stream_decoder(self) -> StreamDecoder:
         return AnthropicStreamDecoder()
 
     def stream_encoder(self, context: ReplyContext) -> StreamEncoder:
-        return AnthropicStreamEncoder(context)
+        return encoder_with_given_names(AnthropicStreamEncoder(context), context.request)
 
 
 class AnthropicSpeech(DialectSpeech):
@@ -89,5 +86,5 @@ class AnthropicSpeech(DialectSpeech):
     def encode_model(self, model: ModelCard) -> JsonObject:
         return _model_lists.encode_model(model)
 
-    def decode_model_list(self, body: bytes) -> list[str]:
+    def decode_model_list(self, body: bytes) -> tuple[ListedModel, ...]:
         return _model_lists.decode_model_list(body)

@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.dialects.base import ModelCard
-from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+from forebay.protocol.dialects.listings import ListedModel, listed_models
+from forebay.protocol.jsontext import InvalidJson, JsonObject, loads
+
+_ID_FIELDS = ("id", "model", "name")
 
 
 def encode_model_list(models: Sequence[ModelCard]) -> JsonObject:
@@ -33,8 +36,8 @@ def encode_model(model: ModelCard) -> JsonObject:
     return written
 
 
-def decode_model_list(body: bytes) -> list[str]:
-    """The ids in ``{"data": […]}``, ``{"models": […]}`` or a bare array, each once.
+def decode_model_list(body: bytes) -> tuple[ListedModel, ...]:
+    """The models in ``{"data": […]}``, ``{"models": […]}`` or a bare array.
 
     Raises:
         ApiFailure: UPSTREAM_ERROR, the body is no listing.
@@ -48,17 +51,7 @@ def decode_model_list(body: bytes) -> list[str]:
         entries = value.get("data", value.get("models"))
     if not isinstance(entries, list):
         raise _no_listing()
-    return list(dict.fromkeys(name for entry in entries if (name := _id_of(entry))))
-
-
-def _id_of(entry: JsonValue) -> str | None:
-    if isinstance(entry, str):
-        return entry
-    if isinstance(entry, dict):
-        for name in ("id", "model", "name"):
-            if isinstance(value := entry.get(name), str) and value:
-                return value
-    return None
+    return listed_models(entries, id_fields=_ID_FIELDS)
 
 
 def _no_listing() -> ApiFailure:

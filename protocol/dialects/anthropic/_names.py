@@ -1,4 +1,4 @@
-"""The names of this dialect and its API, and how to tell what came in it.
+"""The names of this dialect and its APIs, and how to tell what came in it.
 
 What a client said in this dialect carries the dialect's key in its ``extras``, with the raw fields
 that the canonical form has no place for. For some things the key matters even with nothing under
@@ -17,6 +17,7 @@ from forebay.protocol.jsontext import JsonObject
 
 ANTHROPIC = Dialect("anthropic")
 ANTHROPIC_MESSAGES = Api("anthropic.messages")
+ANTHROPIC_COUNT_TOKENS = Api("anthropic.count_tokens")
 
 
 def kept(obj: JsonObject, known: Iterable[str]) -> Extras:

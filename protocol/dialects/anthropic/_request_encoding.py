@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
+from forebay.protocol.canonical.completions import refuse_raw_completion
 from forebay.protocol.canonical.errors import bad_request
 from forebay.protocol.canonical.requests import (
     ChatRequest,
@@ -14,6 +15,7 @@ from forebay.protocol.canonical.requests import (
     Tool,
     ToolChoiceMode,
 )
+from forebay.protocol.canonical.state import refuse_missing_state
 from forebay.protocol.dialects.anthropic._names import (
     ANTHROPIC,
     is_native,
@@ -23,10 +25,13 @@ from forebay.protocol.dialects.anthropic._output_schema import closed
 from forebay.protocol.dialects.anthropic._reasoning_encoding import ThinkingPlan, plan_thinking
 from forebay.protocol.dialects.anthropic._turn_encoding import EncodedTurns, encode_turns
 from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.tool_names import with_fitted_names
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 VERSION_HEADER = {"anthropic-version": "2023-06-01"}
 """The newest version whose models still take sampling parameters."""
+
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 
 _JSON_INSTRUCTION = "Answer with one valid JSON object and nothing else."
 
@@ -54,8 +59,13 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
     Raises:
         ApiFailure: BAD_REQUEST, see :meth:`ChatCodec.encode_request`.
     """
+    refuse_missing_state(request)
+    refuse_raw_completion(request)
     _refuse_what_cannot_be_said(request)
     native = is_native(request.extras)
+    if not native:
+        # A client of this dialect has named its tools as its upstream takes them.
+        request = with_fitted_names(request, _TOOL_NAME)
     turns = encode_turns(request.turns)
     plan = plan_thinking(request, traits, unthought_tool_loop=turns.unthought_tool_loop)
     dropped: list[str] = []
@@ -85,9 +95,7 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
         dropped.append("metadata")
     if any(turn.name for turn in request.turns):
         dropped.append("name")
-    for dialect, fields in request.extras.items():
-        if dialect != ANTHROPIC:
-            dropped += fields
+    dropped += request.lost_extras(ANTHROPIC)
     if request.stream:
         body["stream"] = True
     for name, value in raw.items():

@@ -198,6 +198,7 @@ class AnthropicStreamDecoder(StreamDecoder):
                 call_id=string_in(raw, "id") if is_call else "",
                 call_name=string_in(raw, "name") if is_call else "",
                 redacted=string_in(raw, "data") if redacted else None,
+                extras={ANTHROPIC: {}} if kind is PartKind.THINKING else {},
             )
         )
         return block

@@ -6,9 +6,12 @@ from dataclasses import replace
 
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.anthropic._answers import broken_answer
+from forebay.protocol.dialects.anthropic._names import ANTHROPIC, ANTHROPIC_COUNT_TOKENS
+from forebay.protocol.dialects.anthropic._relaying import can_relay
 from forebay.protocol.dialects.anthropic._request_decoding import decode_request
 from forebay.protocol.dialects.anthropic._request_encoding import encode_request
 from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.token_counts import TokenCountCodec
 from forebay.protocol.jsontext import JsonObject
 
 _ANSWER_ONLY = (
@@ -23,32 +26,28 @@ _ANSWER_ONLY = (
 )
 
 
-def decode_count_request(body: JsonObject) -> ChatRequest:
-    """Like a request for an answer, except that ``max_tokens`` may be missing.
+class AnthropicTokenCountCodec(TokenCountCodec):
+    api = ANTHROPIC_COUNT_TOKENS
+    dialect = ANTHROPIC
+    path = "/v1/messages/count_tokens"
 
-    Raises:
-        ApiFailure: BAD_REQUEST.
-    """
-    return decode_request(body, needs_max_tokens=False)
+    def decode_request(self, body: JsonObject) -> ChatRequest:
+        """Like a request for an answer, except that ``max_tokens`` may be missing."""
+        return decode_request(body, needs_max_tokens=False)
 
+    def can_relay(self, request: ChatRequest) -> bool:
+        return can_relay(request)
 
-def encode_count_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
-    """Ask an upstream how many tokens the prompt of ``request`` has.
+    def encode_count(self, input_tokens: int) -> JsonObject:
+        return {"input_tokens": input_tokens}
 
-    Raises:
-        ApiFailure: BAD_REQUEST, as for an answer.
-    """
-    encoded = encode_request(request, traits)
-    body = {name: value for name, value in encoded.body.items() if name not in _ANSWER_ONLY}
-    return replace(encoded, body=body)
+    def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
+        encoded = encode_request(request, traits)
+        body = {name: value for name, value in encoded.body.items() if name not in _ANSWER_ONLY}
+        return replace(encoded, body=body)
 
-
-def decode_token_count(body: JsonObject) -> int:
-    """
-    Raises:
-        ApiFailure: UPSTREAM_ERROR, the answer holds no count.
-    """
-    count = body.get("input_tokens")
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise broken_answer("the upstream's answer has no 'input_tokens'")
-    return count
+    def decode_count(self, body: JsonObject) -> int:
+        count = body.get("input_tokens")
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise broken_answer("the upstream's answer has no 'input_tokens'")
+        return count

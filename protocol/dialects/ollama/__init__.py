@@ -1,15 +1,23 @@
-"""Ollama's native dialect: ``/api/chat``, ``/api/generate``, and the lists of models.
+"""Ollama's native dialect: ``/api/chat``, ``/api/generate``, ``/api/embed``, and lists of
+models.
 
 Its streams are lines of JSON, its errors one string. What belongs to the runner alone (``num_ctx``,
-``keep_alive``, ``raw``) travels in a request's extras, and back to Ollama only.
+``keep_alive``, ``template``) travels in a request's extras, and back to Ollama only.
 """
 
 from forebay.protocol.dialects.ollama._chat import OllamaChatCodec
 from forebay.protocol.dialects.ollama._codecs import OllamaCodec
+from forebay.protocol.dialects.ollama._embeddings import OllamaEmbedCodec, OllamaEmbeddingsCodec
 from forebay.protocol.dialects.ollama._generate import OllamaGenerateCodec
 from forebay.protocol.dialects.ollama._generate_only import generate_only_field
 from forebay.protocol.dialects.ollama._loading import LoadAction, load_reply
-from forebay.protocol.dialects.ollama._names import OLLAMA, OLLAMA_CHAT, OLLAMA_GENERATE
+from forebay.protocol.dialects.ollama._names import (
+    OLLAMA,
+    OLLAMA_CHAT,
+    OLLAMA_EMBED,
+    OLLAMA_EMBEDDINGS,
+    OLLAMA_GENERATE,
+)
 from forebay.protocol.dialects.ollama._speech import OllamaSpeech
 from forebay.protocol.dialects.ollama.models import (
     encode_running,
@@ -21,10 +29,14 @@ from forebay.protocol.dialects.ollama.models import (
 __all__ = [
     "OLLAMA",
     "OLLAMA_CHAT",
+    "OLLAMA_EMBED",
+    "OLLAMA_EMBEDDINGS",
     "OLLAMA_GENERATE",
     "LoadAction",
     "OllamaChatCodec",
     "OllamaCodec",
+    "OllamaEmbedCodec",
+    "OllamaEmbeddingsCodec",
     "OllamaGenerateCodec",
     "OllamaSpeech",
     "encode_running",

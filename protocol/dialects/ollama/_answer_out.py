@@ -39,7 +39,8 @@ _LINE_BREAKS = tuple(
     (character.encode(), f"\\u{ord(character):04x}".encode()) for character in "\x85\u2028\u2029"
 )
 """What JSON lets stand in a string and readers of lines (Ollama's Python client) take for the end
-of a line; Go escapes the last two."""
+of a line. Go escapes the last two, so that lines which are relayed from an Ollama server hold the
+first at most: those stay as they are, and break that client as they would without a gateway."""
 
 
 class _AnswerWriter:

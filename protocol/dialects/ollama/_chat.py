@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from forebay.protocol.canonical.completions import refuse_raw_completion
 from forebay.protocol.canonical.errors import bad_request
 from forebay.protocol.canonical.requests import ChatRequest
+from forebay.protocol.canonical.state import refuse_missing_state
 from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
 from forebay.protocol.dialects.ollama._answer_shapes import AnswerShape, MessageShape
 from forebay.protocol.dialects.ollama._codecs import OllamaCodec
@@ -32,6 +34,8 @@ class OllamaChatCodec(OllamaCodec):
         return replace(shared, turns=decode_messages(body), tools=decode_tools(body))
 
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
+        refuse_missing_state(request)
+        refuse_raw_completion(request)
         field = generate_only_field(request)
         if field is not None:
             raise bad_request(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forebay.protocol.canonical.events import ChatResponse
 from forebay.protocol.canonical.requests import ChatRequest
-from forebay.protocol.dialects.base import ChatCodec, ReplyContext
+from forebay.protocol.dialects.base import ChatCodec, ReplyContext, StreamEncoder
 from forebay.protocol.dialects.ollama._answer_in import OllamaStreamDecoder, decode_whole
 from forebay.protocol.dialects.ollama._answer_out import (
     OllamaStreamEncoder,
@@ -14,6 +14,7 @@ from forebay.protocol.dialects.ollama._answer_out import (
 from forebay.protocol.dialects.ollama._answer_shapes import AnswerShape
 from forebay.protocol.dialects.ollama._loading import load_reply
 from forebay.protocol.dialects.ollama._names import OLLAMA
+from forebay.protocol.dialects.tool_names import encoder_with_given_names, with_given_names
 from forebay.protocol.jsontext import JsonObject
 
 
@@ -28,7 +29,8 @@ class OllamaCodec(ChatCodec):
         return decode_whole(self._shape, body)
 
     def encode_response(self, response: ChatResponse, context: ReplyContext) -> JsonObject:
-        return encode_whole(self._shape, response, context)
+        named = with_given_names(response, context.request)
+        return encode_whole(self._shape, named, context)
 
     def reply_without_model(self, request: ChatRequest, context: ReplyContext) -> JsonObject | None:
         """The answer to a request to load or unload a model: one object, sent whole also to a
@@ -39,5 +41,6 @@ class OllamaCodec(ChatCodec):
     def stream_decoder(self) -> OllamaStreamDecoder:
         return OllamaStreamDecoder(self._shape)
 
-    def stream_encoder(self, context: ReplyContext) -> OllamaStreamEncoder:
-        return OllamaStreamEncoder(self._shape, context)
+    def stream_encoder(self, context: ReplyContext) -> StreamEncoder:
+        encoder = OllamaStreamEncoder(self._shape, context)
+        return encoder_with_given_names(encoder, context.request)

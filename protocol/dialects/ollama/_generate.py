@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from forebay.protocol.canonical.completions import refuse_beyond_one_text
 from forebay.protocol.canonical.errors import ApiFailure, bad_request
 from forebay.protocol.canonical.requests import (
     ChatRequest,
+    Completion,
     Image,
     Part,
     Role,
@@ -14,6 +16,7 @@ from forebay.protocol.canonical.requests import (
     ToolChoiceMode,
     Turn,
 )
+from forebay.protocol.canonical.state import refuse_missing_state
 from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
 from forebay.protocol.dialects.fields import (
     optional_bool,
@@ -37,6 +40,7 @@ class OllamaGenerateCodec(OllamaCodec):
 
     api = OLLAMA_GENERATE
     path = "/api/generate"
+    completes_text = True
     _shape: AnswerShape = CompletionShape()
 
     def decode_request(self, body: JsonObject) -> ChatRequest:
@@ -49,11 +53,15 @@ class OllamaGenerateCodec(OllamaCodec):
             # A request to load the model, whatever else it says.
             return shared
         user = Turn(role=Role.USER, parts=(*images, Text(prompt)))
+        completion = _decode_completion(body, prompt)
         if not system:
-            return replace(shared, turns=(user,))
-        return replace(shared, turns=(Turn(role=Role.SYSTEM, parts=(Text(system),)), user))
+            return replace(shared, turns=(user,), completion=completion)
+        turns = (Turn(role=Role.SYSTEM, parts=(Text(system),)), user)
+        return replace(shared, turns=turns, completion=completion)
 
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
+        refuse_missing_state(request)
+        refuse_beyond_one_text(request)
         choice = request.tool_choice
         if request.tools and (choice is None or choice.mode is not ToolChoiceMode.NONE):
             raise bad_request(
@@ -63,6 +71,7 @@ class OllamaGenerateCodec(OllamaCodec):
         body: JsonObject = {
             "model": request.model,
             **_prompt_fields(request.turns),
+            **_completion_fields(request.completion),
             **shared.body,
         }
         return EncodedRequest(body=body, dropped=shared.dropped)
@@ -82,6 +91,27 @@ def _check_own_fields(body: JsonObject) -> None:
             param="raw",
             code="invalid_value",
         )
+
+
+def _decode_completion(body: JsonObject, prompt: str) -> Completion | None:
+    """None: the prompt goes through the model's template, like what a user says in a chat."""
+    raw = optional_bool(body, "raw") or False
+    suffix = optional_string(body, "suffix") or None
+    if not raw and suffix is None:
+        return None
+    return Completion(prompts=(prompt,), suffix=suffix, raw=raw)
+
+
+def _completion_fields(completion: Completion | None) -> JsonObject:
+    if completion is None:
+        return {}
+    fields: JsonObject = {}
+    if completion.suffix is not None:
+        fields["suffix"] = completion.suffix
+    # Where to fill in is said by the model's template, which raw mode leaves out.
+    if completion.raw or completion.suffix is None:
+        fields["raw"] = True
+    return fields
 
 
 def _prompt_fields(turns: tuple[Turn, ...]) -> JsonObject:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.ollama._names import OLLAMA
 
-_FIELDS = ("suffix", "raw", "template", "context")
+_FIELDS = ("template", "context")
 
 
 def generate_only_field(request: ChatRequest) -> str | None:
     """The name of a field of the request that nothing but Ollama's ``/api/generate`` can honour
-    (filling in between prompt and suffix, a template of the client's own, token ids), if it has
-    one. Serving the request by another API would answer a different question."""
+    (a template of the client's own, token ids of an earlier answer), if it has one. Serving the
+    request by another API would answer a different question. What servers of other dialects can
+    do as well, to complete a text as it stands, is in ``request.completion``."""
     for name in _FIELDS:
         if request.extra(OLLAMA, name):
             return name

@@ -8,27 +8,9 @@ from forebay.protocol.canonical.errors import bad_request
 from forebay.protocol.canonical.requests import Image, InlineData
 from forebay.protocol.dialects.fields import as_string, optional_list
 from forebay.protocol.jsontext import JsonObject
+from forebay.protocol.media_types import media_type_shown
 
-_MEDIA_TYPE_OF_START = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"BM", "image/bmp"),
-    (b"II*\x00", "image/tiff"),
-    (b"MM\x00*", "image/tiff"),
-)
 _LINE_BREAKS = str.maketrans("", "", "\r\n")
-
-
-def media_type_of(data: bytes) -> str | None:
-    """What the first bytes say that the image is; None where they are not known."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    for start, media_type in _MEDIA_TYPE_OF_START:
-        if data.startswith(start):
-            return media_type
-    return None
 
 
 def decode_images(obj: JsonObject, path: str = "") -> tuple[Image, ...]:
@@ -56,7 +38,7 @@ def _decode_image(text: str, path: str) -> Image:
             param=path,
             code="invalid_value",
         )
-    return Image(source=InlineData(base64=base64, media_type=media_type_of(data)))
+    return Image(source=InlineData(base64=base64, media_type=media_type_shown(base64)))
 
 
 def encode_image(image: Image) -> str:

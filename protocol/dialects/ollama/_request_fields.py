@@ -17,7 +17,17 @@ _SHARED_FIELDS = frozenset(
     {"model", "stream", "options", "format", "think", "logprobs", "top_logprobs"}
 )
 # Those of the one API mean nothing in the other, so that neither keeps the other's.
-_OWN_FIELDS = frozenset({"messages", "tools", "prompt", "system", "images"})
+_OWN_FIELDS = frozenset({"messages", "tools", "prompt", "system", "images", "suffix", "raw"})
+
+
+def required_model(body: JsonObject) -> str:
+    """Raises:
+    ApiFailure: BAD_REQUEST, no model is named.
+    """
+    model = optional_string(body, "model")
+    if not model:
+        raise bad_request("model is required", param="model", code="missing_required_parameter")
+    return model
 
 
 def decode_shared_fields(body: JsonObject) -> ChatRequest:
@@ -27,9 +37,7 @@ def decode_shared_fields(body: JsonObject) -> ChatRequest:
     Raises:
         ApiFailure: BAD_REQUEST that names the field.
     """
-    model = optional_string(body, "model")
-    if not model:
-        raise bad_request("model is required", param="model", code="missing_required_parameter")
+    model = required_model(body)
     stream = optional_bool(body, "stream")
     keep_alive_seconds(body.get("keep_alive"))
     for name in ("truncate", "shift"):
@@ -89,8 +97,5 @@ def _dropped(request: ChatRequest) -> tuple[str, ...]:
         "strict": bool(request.output.strict),
         "name": any(turn.name for turn in request.turns),
     }
-    foreign = (
-        name for dialect, fields in request.extras.items() if dialect != OLLAMA for name in fields
-    )
-    names = (*(name for name, said in absent.items() if said), *foreign)
+    names = (*(name for name, said in absent.items() if said), *request.lost_extras(OLLAMA))
     return tuple(dict.fromkeys(names))

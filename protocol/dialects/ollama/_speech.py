@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from forebay.protocol.canonical.errors import ApiError, ErrorKind
 from forebay.protocol.dialects.base import DialectSpeech, ModelCard, SpokenError
+from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.dialects.ollama._error_texts import (
     error_code,
     error_text,
@@ -88,7 +89,7 @@ class OllamaSpeech(DialectSpeech):
     def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject:
         return encode_model_list(models)
 
-    def decode_model_list(self, body: bytes) -> list[str]:
+    def decode_model_list(self, body: bytes) -> tuple[ListedModel, ...]:
         return decode_model_list(body)
 
 

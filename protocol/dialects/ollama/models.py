@@ -11,14 +11,17 @@ from hashlib import sha256
 
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.dialects.base import ModelCard
+from forebay.protocol.dialects.listings import ListedModel, listed_models
 from forebay.protocol.dialects.ollama._reply_clock import rfc3339
-from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+from forebay.protocol.jsontext import InvalidJson, JsonObject, loads
 
 _DEFAULT_TAG = "latest"
 _ARCHITECTURE = "forebay"
 _ASSUMED_CONTEXT_LENGTH = 32_768
-"""Tokens, where the configuration does not say: editors cut their prompts to this, and most
-hosted models take as much."""
+"""Tokens, where no provider says how many a model takes. Editors cut their prompts to the length
+that a card says, and where it says none to one of their own: VS Code to 4,096 tokens before it
+took this number too, with which its agents can do nothing."""
+_ID_FIELDS = ("model", "name")
 _NEVER = "2318-01-01T00:00:00.000000Z"
 """When a model is unloaded that stays for ever; a few centuries ahead, as Ollama says it."""
 
@@ -40,7 +43,8 @@ def encode_model_list(models: Sequence[ModelCard]) -> JsonObject:
 
 
 def encode_running(models: Sequence[ModelCard]) -> JsonObject:
-    """The answer of ``GET /api/ps``: what is served is always loaded."""
+    """The answer of ``GET /api/ps``: what is served is always loaded, with as much context as its
+    card says."""
     return {
         "models": [
             {
@@ -55,7 +59,8 @@ def encode_running(models: Sequence[ModelCard]) -> JsonObject:
 
 
 def encode_show(card: ModelCard) -> JsonObject:
-    """The answer of ``POST /api/show``. Editors read ``capabilities`` and the context length."""
+    """The answer of ``POST /api/show``. Editors read ``capabilities`` and the context length, which
+    is always said: 32,768 where it is not known."""
     return {
         "license": "",
         "modelfile": f"FROM {tagged(card.id)}\n",
@@ -77,8 +82,8 @@ def encode_version(version: str) -> JsonObject:
     return {"version": version}
 
 
-def decode_model_list(body: bytes) -> list[str]:
-    """The ids in an answer of ``GET /api/tags``, each once, in their order.
+def decode_model_list(body: bytes) -> tuple[ListedModel, ...]:
+    """The models in an answer of ``GET /api/tags``.
 
     Raises:
         ApiFailure: UPSTREAM_ERROR, the body is no such listing.
@@ -93,17 +98,8 @@ def decode_model_list(body: bytes) -> list[str]:
     models = listing["models"] or []
     if not isinstance(models, list):
         raise _no_listing("its 'models' is no array")
-    names = (_name_of(model) for model in models)
-    return list(dict.fromkeys(name for name in names if name))
-
-
-def _name_of(model: JsonValue) -> str | None:
-    if isinstance(model, dict):
-        for key in ("model", "name"):
-            name = model.get(key)
-            if isinstance(name, str) and name:
-                return name
-    return None
+    entries = [model for model in models if isinstance(model, dict)]
+    return listed_models(entries, id_fields=_ID_FIELDS)
 
 
 def _no_listing(fault: str) -> ApiFailure:
@@ -117,7 +113,8 @@ def _no_listing(fault: str) -> ApiFailure:
 
 def _listed(card: ModelCard) -> JsonObject:
     details = _details()
-    details["context_length"] = _context_length(card)
+    if card.context_length is not None:
+        details["context_length"] = card.context_length
     return {
         **_identity(card),
         "modified_at": rfc3339(card.created),

@@ -1,21 +1,16 @@
-"""Data URLs (RFC 2397), which carry every inline image and file of this dialect."""
+"""Links to images and files: data URLs (RFC 2397), which carry everything inline in this dialect,
+and those of the web."""
 
 from __future__ import annotations
 
 import re
 
-from forebay.protocol.canonical.requests import InlineData
+from forebay.protocol.canonical.errors import bad_request
+from forebay.protocol.canonical.requests import InlineData, UrlSource
+from forebay.protocol.media_types import media_type_shown
 
 _DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?P<parameters>(?:;[^;,]*)*?);base64,", re.IGNORECASE)
 _SPACE = re.compile(r"\s")
-# First bytes, as base64 shows them whatever follows.
-_IMAGE_STARTS = (
-    ("iVBORw0KGg", "image/png"),
-    ("/9j/", "image/jpeg"),
-    ("R0lGOD", "image/gif"),
-    ("UklGR", "image/webp"),
-)
-_PDF_START = "JVBERi"
 
 
 def decode_data_url(url: str) -> InlineData | None:
@@ -30,17 +25,40 @@ def decode_data_url(url: str) -> InlineData | None:
     )
 
 
-def encode_data_url(data: InlineData, *, default_type: str) -> str:
-    media_type = data.media_type or _sniffed(data.base64) or default_type
+def encode_data_url(data: InlineData, *, default_type: str, as_said: bool) -> str:
+    """A data URL of the type that the data shows, or else was said to be of.
+
+    Args:
+        as_said: What was said counts first: a client of this dialect said it.
+    """
+    said, shown = data.media_type, media_type_shown(data.base64)
+    media_type = (said or shown if as_said else shown or said) or default_type
     return f"data:{media_type};base64,{data.base64}"
+
+
+def image_source(url: str, path: str) -> InlineData | UrlSource:
+    """What an image's link says.
+
+    Raises:
+        ApiFailure: BAD_REQUEST, it is neither inline nor of the web.
+    """
+    inline = decode_data_url(url)
+    if inline is not None:
+        return inline
+    if is_web_link(url):
+        return UrlSource(url)
+    raise bad_request(
+        f"'{path}' must be an http or https link, or a data URL in base64 "
+        "(data:image/png;base64,...)",
+        param=path,
+        code="invalid_value",
+    )
+
+
+def is_web_link(url: str) -> bool:
+    return url[:8].lower().startswith(("http://", "https://"))
 
 
 def without_space(base64: str) -> str:
     """Base64 without the line breaks that some encoders put in."""
     return _SPACE.sub("", base64) if _SPACE.search(base64) else base64
-
-
-def _sniffed(base64: str) -> str | None:
-    if base64.startswith(_PDF_START):
-        return "application/pdf"
-    return next((name for start, name in _IMAGE_STARTS if base64.startswith(start)), None)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.dialects.base import ModelCard
+from forebay.protocol.dialects.listings import ListedModel, listed_models
 from forebay.protocol.dialects.openai._error_decoding import error_inside
-from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+from forebay.protocol.jsontext import InvalidJson, JsonObject, loads
 
 _ID_FIELDS = ("id", "name", "model")
 
@@ -30,9 +31,9 @@ def encode_model_cards(models: Sequence[ModelCard]) -> JsonObject:
     return {"object": "list", "data": [encode_model_card(model) for model in models]}
 
 
-def decode_model_ids(body: bytes) -> list[str]:
-    """The ids of a listing in their order, each once: of OpenAI's envelope, of a bare array
-    (Together), or of ``models`` where there is no ``data``.
+def decode_model_list(body: bytes) -> tuple[ListedModel, ...]:
+    """The models of a listing: of OpenAI's envelope, of a bare array (Together), or of ``models``
+    where there is no ``data``.
 
     Raises:
         ApiFailure: UPSTREAM_ERROR, the body is no listing.
@@ -51,18 +52,7 @@ def decode_model_ids(body: bytes) -> list[str]:
             entries = []
     if not isinstance(entries, list):
         raise _no_listing("it holds no array of models")
-    return list(dict.fromkeys(name for name in map(_id_of, entries) if name))
-
-
-def _id_of(entry: JsonValue) -> str:
-    if isinstance(entry, str):
-        return entry
-    if isinstance(entry, dict):
-        for field in _ID_FIELDS:
-            name = entry.get(field)
-            if isinstance(name, str) and name:
-                return name
-    return ""
+    return listed_models(entries, id_fields=_ID_FIELDS)
 
 
 def _no_listing(why: str) -> ApiFailure:

@@ -12,3 +12,12 @@ object: so its encoder knows a request that it read itself from one of another d
 
 OPENAI_CHAT = Api("openai.chat")
 """``POST /v1/chat/completions``."""
+
+OPENAI_EMBEDDINGS = Api("openai.embeddings")
+"""``POST /v1/embeddings``."""
+
+OPENAI_COMPLETIONS = Api("openai.completions")
+"""``POST /v1/completions``."""
+
+COMPLETIONS = Dialect("openai.completions")
+"""In ``extras``: raw fields of the completions API, which are none of the chat API's."""

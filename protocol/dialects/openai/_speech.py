@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.dialects.base import DialectSpeech, ModelCard, SpokenError
+from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.dialects.openai._error_decoding import decode_error_body, is_openais_error
 from forebay.protocol.dialects.openai._error_encoding import encode_api_error
 from forebay.protocol.dialects.openai._model_lists import (
-    decode_model_ids,
+    decode_model_list,
     encode_model_card,
     encode_model_cards,
 )
@@ -37,5 +38,5 @@ class OpenAISpeech(DialectSpeech):
     def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject:
         return encode_model_cards(models)
 
-    def decode_model_list(self, body: bytes) -> list[str]:
-        return decode_model_ids(body)
+    def decode_model_list(self, body: bytes) -> tuple[ListedModel, ...]:
+        return decode_model_list(body)

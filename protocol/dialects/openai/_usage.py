@@ -1,11 +1,16 @@
 """Token counts: OpenAI's ``usage`` object and what compatible servers make of it.
 
-OpenAI counts cached tokens inside ``prompt_tokens`` and reasoning inside ``completion_tokens``.
+OpenAI counts cached tokens inside the input and reasoning inside the output. Its two APIs say the
+same with different words.
 """
 
 from __future__ import annotations
 
-from forebay.protocol.canonical.events import Usage
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from forebay.protocol.canonical.events import AnswerPart, Usage
+from forebay.protocol.canonical.requests import Opaque, Refusal, Text, Thinking, ToolCall
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 _BYTES_PER_TOKEN = 4
@@ -13,13 +18,25 @@ _LARGEST_COUNT = 2**53
 """More is nonsense, and no exact number in every client's JSON."""
 
 
-def decode_usage(value: JsonValue) -> Usage | None:
+@dataclass(frozen=True, slots=True)
+class UsageWords:
+    """What an API calls its counts."""
+
+    input: str
+    output: str
+
+
+CHAT_WORDS = UsageWords("prompt_tokens", "completion_tokens")
+RESPONSES_WORDS = UsageWords("input_tokens", "output_tokens")
+
+
+def decode_usage(value: JsonValue, words: UsageWords = CHAT_WORDS) -> Usage | None:
     """Read a ``usage`` object; None where it says nothing. Counts that contradict each other are
     made to agree, none is ever negative."""
     if not isinstance(value, dict):
         return None
     prompt, completion, total = (
-        _count(value, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+        _count(value, name) for name in (words.input, words.output, "total_tokens")
     )
     if prompt is None and completion is None and total is None:
         return None
@@ -27,13 +44,13 @@ def decode_usage(value: JsonValue) -> Usage | None:
         prompt = max(0, (total or 0) - (completion or 0))
     if completion is None:
         completion = max(0, (total or 0) - prompt)
-    details = _details(value, "prompt_tokens_details")
+    details = _details(value, f"{words.input}_details")
     read = _count(details, "cached_tokens")
     if read is None:
         read = _count(value, "prompt_cache_hit_tokens") or 0  # DeepSeek
     read = min(read, prompt)
     write = min(_count(details, "cache_write_tokens") or 0, prompt - read)
-    reasoning = _count(_details(value, "completion_tokens_details"), "reasoning_tokens") or 0
+    reasoning = _count(_details(value, f"{words.output}_details"), "reasoning_tokens") or 0
     if reasoning and total == prompt + completion + reasoning:
         completion += reasoning  # xAI counts reasoning apart
     return Usage(
@@ -58,6 +75,20 @@ def encode_usage(usage: Usage) -> JsonObject:
     }
 
 
+def encode_responses_usage(usage: Usage) -> JsonObject:
+    """All counts are there, also those that are zero: typed clients want them."""
+    return {
+        "input_tokens": usage.input_total,
+        "input_tokens_details": {
+            "cached_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+        },
+        "output_tokens": usage.output,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": usage.total,
+    }
+
+
 def estimated_usage(*, input_tokens: int, output_bytes: int) -> Usage:
     """For an answer whose upstream reported nothing.
 
@@ -70,6 +101,21 @@ def estimated_usage(*, input_tokens: int, output_bytes: int) -> Usage:
         output=-(-output_bytes // _BYTES_PER_TOKEN),
         counted=False,
     )
+
+
+def written_bytes(parts: Iterable[AnswerPart]) -> int:
+    """What the model wrote, as UTF-8."""
+    written = 0
+    for part in parts:
+        match part:
+            case Text(text=text) | Thinking(text=text) | Refusal(text=text):
+                written += len(text.encode("utf-8", "surrogatepass"))
+            case ToolCall():
+                written += len(part.name.encode("utf-8", "surrogatepass"))
+                written += len(part.arguments.encode("utf-8", "surrogatepass"))
+            case Opaque():
+                pass
+    return written
 
 
 def _details(value: JsonObject, name: str) -> JsonObject:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from forebay.protocol.canonical.errors import ApiFailure, ErrorKind
 from forebay.protocol.dialects.anthropic import AnthropicSpeech
 from forebay.protocol.dialects.base import ModelCard
+from forebay.protocol.dialects.listings import ListedModel
 
 SPEECH = AnthropicSpeech()
 
@@ -72,12 +73,12 @@ def test_an_empty_list_has_null_ends() -> None:
     ],
 )
 def test_lists_of_any_shape_are_read_trap_75(body: bytes) -> None:
-    assert SPEECH.decode_model_list(body) == ["a", "b"]
+    assert SPEECH.decode_model_list(body) == (ListedModel("a"), ListedModel("b"))
 
 
 def test_a_captured_list_is_read(answer: Callable[[str], tuple[int, bytes]]) -> None:
     _, body = answer("llamacpp-0.7.0-b11669/models")
-    assert SPEECH.decode_model_list(body) == ["smollm2"]
+    assert SPEECH.decode_model_list(body) == (ListedModel("smollm2", 4096),)
 
 
 @given(

@@ -30,7 +30,6 @@ from forebay.protocol.canonical.requests import (
 from forebay.protocol.dialects.anthropic import (
     ANTHROPIC,
     AnthropicMessagesCodec,
-    decode_count_request,
 )
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
@@ -334,12 +333,6 @@ def test_thinking_settings(
 
 def test_max_tokens_of_zero_warms_the_cache(codec: AnthropicMessagesCodec) -> None:
     assert codec.decode_request(body(max_tokens=0)).max_output_tokens == 0
-
-
-def test_counting_tokens_needs_no_max_tokens() -> None:
-    counted = body()
-    del counted["max_tokens"]
-    assert decode_count_request(counted).max_output_tokens is None
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,6 @@ from forebay.protocol.canonical.requests import (
 from forebay.protocol.dialects.anthropic import (
     ANTHROPIC,
     AnthropicMessagesCodec,
-    encode_count_request,
 )
 from forebay.protocol.dialects.base import UpstreamTraits
 from forebay.protocol.jsontext import JsonObject, dumps
@@ -427,16 +426,3 @@ def test_raw_fields_go_back_and_never_replace_what_was_said() -> None:
     assert sent.body["output_config"] == {"effort": "low", "task_budget": 5}
     assert sent.body["stream"] is True
     assert "store" not in sent.body
-
-
-def test_counting_asks_only_for_the_prompt() -> None:
-    request = replace(
-        ASK,
-        turns=(Turn(role=Role.SYSTEM, parts=(Text("Be brief."),)), *ASK.turns),
-        tools=(TOOL,),
-        sampling=Sampling(temperature=0.5),
-        stop=("x",),
-        stream=True,
-    )
-    sent = encode_count_request(request, TRAITS)
-    assert list(sent.body) == ["model", "system", "messages", "tools"]

@@ -11,6 +11,7 @@ import pytest
 
 from forebay.protocol.canonical.errors import ApiFailure, ErrorKind
 from forebay.protocol.dialects.base import ModelCard
+from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.dialects.ollama import (
     OllamaSpeech,
     encode_running,
@@ -58,6 +59,12 @@ def test_a_listing_says_name_capabilities_and_context_as_well() -> None:
     assert model["name"] == model["model"]
     assert model["capabilities"] == ["completion", "tools", "vision"]
     assert model["details"]["context_length"] == 200_000
+
+
+def test_a_listing_does_not_make_up_how_much_context_there_is() -> None:
+    encoded = json.loads(json.dumps(SPEECH.encode_model_list([SMALL])))
+    (model,) = encoded["models"]
+    assert "context_length" not in model["details"]
 
 
 def test_a_digest_is_the_same_in_every_listing() -> None:
@@ -120,10 +127,13 @@ def test_a_listing_of_a_server_is_read() -> None:
             ]
         }
     ).encode()
-    assert SPEECH.decode_model_list(body) == ["a:latest", "b:8b"]
-    assert SPEECH.decode_model_list(b'{"models":null}') == []
+    assert SPEECH.decode_model_list(body) == (ListedModel("a:latest"), ListedModel("b:8b"))
+    assert SPEECH.decode_model_list(b'{"models":null}') == ()
     written = json.dumps(SPEECH.encode_model_list([BIG, SMALL])).encode()
-    assert SPEECH.decode_model_list(written) == ["house/big:latest", "small:8b"]
+    assert SPEECH.decode_model_list(written) == (
+        ListedModel("house/big:latest", 200_000),
+        ListedModel("small:8b"),
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"models":5}', b"<html>", b'{"data":[]}'])

@@ -8,6 +8,7 @@ import pytest
 
 from forebay.protocol.canonical.errors import ApiFailure, ErrorKind
 from forebay.protocol.canonical.requests import (
+    Completion,
     Effort,
     Image,
     InlineData,
@@ -19,6 +20,7 @@ from forebay.protocol.canonical.requests import (
     Thinking,
     ToolCall,
     ToolResult,
+    user_turn,
 )
 from forebay.protocol.dialects.ollama import (
     OLLAMA,
@@ -299,12 +301,40 @@ def test_generate_is_a_system_prompt_and_a_prompt_with_images() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("suffix", "return x"), ("raw", True), ("template", "{{ .Prompt }}"), ("context", [1, 2])],
+    [("template", "{{ .Prompt }}"), ("context", [1, 2])],
 )
 def test_what_only_generate_can_do_is_kept_and_named(name: str, value: JsonValue) -> None:
     request = GENERATE.decode_request({"model": "m", "prompt": "hi", name: value})
     assert request.extra(OLLAMA, name) == value
     assert generate_only_field(request) == name
+
+
+@pytest.mark.parametrize(
+    ("said", "completion"),
+    [
+        ({}, None),
+        ({"raw": False, "suffix": ""}, None),
+        ({"raw": True}, Completion(prompts=("hi",), raw=True)),
+        ({"suffix": "return x"}, Completion(prompts=("hi",), suffix="return x")),
+        (
+            {"suffix": "return x", "raw": True},
+            Completion(prompts=("hi",), suffix="return x", raw=True),
+        ),
+    ],
+)
+def test_a_prompt_without_the_template_is_a_completion(
+    said: JsonObject, completion: Completion | None
+) -> None:
+    request = GENERATE.decode_request({"model": "m", "prompt": "hi", **said})
+    assert request.completion == completion
+    assert request.turns == (user_turn("hi"),)
+    assert request.extras == {}
+
+
+def test_a_request_to_load_the_model_completes_nothing() -> None:
+    request = GENERATE.decode_request({"model": "m", "raw": True, "suffix": "x"})
+    assert request.completion is None
+    assert load_reply(request) is LoadAction.LOAD
 
 
 def test_raw_mode_and_a_system_prompt_exclude_each_other() -> None:

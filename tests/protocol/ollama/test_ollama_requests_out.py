@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ollama._types import GenerateRequest
 
 from forebay.protocol.canonical.errors import ApiFailure, ErrorKind
 from forebay.protocol.canonical.requests import (
     Audio,
     ChatRequest,
+    Completion,
     Dialect,
     Document,
     Effort,
@@ -34,6 +36,7 @@ from forebay.protocol.canonical.requests import (
     ToolResult,
     Turn,
     UrlSource,
+    user_turn,
 )
 from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
 from forebay.protocol.dialects.ollama import OLLAMA, OllamaChatCodec, OllamaGenerateCodec
@@ -367,13 +370,35 @@ def test_fields_of_an_ollama_client_come_back() -> None:
     assert sent(CHAT.decode_request(body)).body == body
 
 
-@pytest.mark.parametrize("name", ["suffix", "template"])
+@pytest.mark.parametrize("name", ["context", "template"])
 def test_what_only_generate_can_do_is_not_asked_of_chat(name: str) -> None:
     request = replace(ASKING, extras={OLLAMA: {name: "x"}})
     with pytest.raises(ApiFailure, match="/api/generate") as failure:
         sent(request)
     assert failure.value.error.param == name
     assert GENERATE.encode_request(request, UpstreamTraits()).body[name] == "x"
+
+
+@pytest.mark.parametrize(
+    ("completion", "said"),
+    [
+        # OpenAI's completions: the prompt as it stands.
+        (Completion(prompts=("def f(",)), {"raw": True}),
+        (Completion(prompts=("def f(",), raw=True), {"raw": True}),
+        # Only the model's template knows where to fill in.
+        (Completion(prompts=("def f(",), suffix="return x"), {"suffix": "return x"}),
+        (
+            Completion(prompts=("def f(",), suffix="return x", raw=True),
+            {"suffix": "return x", "raw": True},
+        ),
+    ],
+)
+def test_generate_completes_a_text_as_it_stands(completion: Completion, said: JsonObject) -> None:
+    request = replace(ASKING, turns=(user_turn("def f("),), completion=completion)
+    body = GENERATE.encode_request(request, UpstreamTraits()).body
+    assert body == {"model": "m", "prompt": "def f(", "stream": False, **said}
+    GenerateRequest.model_validate(body, strict=True)
+    assert GENERATE.decode_request(body).completion == replace(completion, raw="raw" in said)
 
 
 def test_generate_says_system_prompt_and_images() -> None:

@@ -19,6 +19,7 @@ from forebay.protocol.canonical.events import (
     Usage,
 )
 from forebay.protocol.canonical.requests import Text, ToolCall
+from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.dialects.openai import OPENAI, OpenAIChatCodec, OpenAISpeech
 from forebay.protocol.jsontext import loads_object
 
@@ -377,13 +378,15 @@ def test_an_error_is_read_in_every_shape(
 
 
 @pytest.mark.parametrize(
-    ("server", "ids"),
+    ("server", "model"),
     [
-        (_LLAMACPP, ["smollm2"]),
-        (_VLLM, ["smollm2"]),
-        (_OPENVINO, ["OpenVINO/SmolLM2-135M"]),
+        (_LLAMACPP, ListedModel("smollm2", 4096)),
+        (_VLLM, ListedModel("smollm2", 2048)),
+        (_OPENVINO, ListedModel("OpenVINO/SmolLM2-135M")),
     ],
 )
-def test_models_are_listed_once_each(captured: Captured, server: str, ids: list[str]) -> None:
-    """llama.cpp's listing has both ``models`` and ``data``."""
-    assert OpenAISpeech().decode_model_list(captured(f"{server}/models").body) == ids
+def test_models_are_listed_once_each(captured: Captured, server: str, model: ListedModel) -> None:
+    """llama.cpp's listing has both ``models`` and ``data``, and both the context that the server
+    was started with and the one that the model was trained with."""
+    listed = OpenAISpeech().decode_model_list(captured(f"{server}/models").body)
+    assert listed == (model,)

@@ -6,6 +6,7 @@ import pytest
 
 from forebay.protocol.canonical.errors import ApiFailure, ErrorKind
 from forebay.protocol.dialects.base import ModelCard
+from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.dialects.openai import OpenAISpeech
 
 _SPEECH = OpenAISpeech()
@@ -52,12 +53,12 @@ def test_one_model_is_shown_as_in_the_list() -> None:
     ],
 )
 def test_listings_are_read_in_every_shape(body: bytes) -> None:
-    assert _SPEECH.decode_model_list(body) == ["a", "b"]
+    assert _SPEECH.decode_model_list(body) == (ListedModel("a"), ListedModel("b"))
 
 
 @pytest.mark.parametrize("body", [b'{"data":[]}', b'{"object":"list","data":null}', b"[]"])
 def test_an_empty_listing_is_a_listing(body: bytes) -> None:
-    assert _SPEECH.decode_model_list(body) == []
+    assert _SPEECH.decode_model_list(body) == ()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from forebay.protocol.dialects.anthropic import ANTHROPIC
 from forebay.protocol.dialects.ollama import OLLAMA
 from forebay.protocol.dialects.openai import OPENAI
 from forebay.protocol.dialects.registry import SPEECH
+from forebay.protocol.jsontext import dumps
 from forebay.protocol.providers import PROFILES
 from forebay.protocol.providers.base import CallFailure, FailedAnswer, FailureKind
 from forebay.protocol.providers.classification import classify_by_status, classify_stream_error
@@ -58,6 +59,85 @@ def test_trap_111_an_overloaded_anthropic_is_no_limit_of_ours() -> None:
 def test_trap_112_a_503_is_capacity_and_a_429_a_limit_of_ours() -> None:
     assert _classify(OPENAI, 503).kind is FailureKind.OVERLOADED
     assert _classify(OPENAI, 429).kind is FailureKind.RATE_LIMITED
+
+
+OLLAMAS_CLOUD = "https://ollama.com"
+SPENT_WINDOWS = (
+    "you've reached your hourly usage limit, please wait or upgrade to continue",
+    "you've reached your weekly usage limit, please wait or upgrade to continue",
+    "you (somebody) have reached your session usage limit, please wait or upgrade to continue",
+    f"you (somebody) have reached your session usage limit, upgrade for higher limits: "
+    f"{OLLAMAS_CLOUD}/upgrade or add extra usage: {OLLAMAS_CLOUD}/settings (ref: 1-2)",
+    "You (somebody) have reached your Weekly Usage Limit",
+)
+
+
+def _classify_ollama(
+    status: int, message: str, headers: dict[str, str] | None = None
+) -> CallFailure:
+    body = dumps({"error": message})
+    error = SPEECH[OLLAMA].decode_error(status, body)
+    return PROFILES["ollama"].classify(
+        FailedAnswer(status=status, headers=headers or {}, error=error, now=1_790_000_000.0)
+    )
+
+
+@pytest.mark.parametrize("message", SPENT_WINDOWS)
+def test_a_spent_window_of_ollamas_cloud_is_a_spent_quota(message: str) -> None:
+    failure = _classify_ollama(429, message)
+    assert failure.kind is FailureKind.QUOTA_SPENT
+    assert failure.retry_after is None
+    assert failure.resets_in is None
+    assert failure.error.message == message
+    assert failure.status == 429
+
+
+def test_a_local_ollama_that_passes_the_clouds_refusal_on_means_the_same() -> None:
+    body = b'{"StatusCode":429,"Status":"429 Too Many Requests","error":"%s"}'
+    error = SPEECH[OLLAMA].decode_error(429, body % SPENT_WINDOWS[1].encode())
+    answer = FailedAnswer(status=429, headers={}, error=error, now=0.0)
+    assert PROFILES["ollama"].classify(answer).kind is FailureKind.QUOTA_SPENT
+
+
+def test_a_window_of_ollamas_cloud_that_ends_soon_is_waited_for() -> None:
+    for headers, message in (
+        ({"retry-after": "240"}, SPENT_WINDOWS[0]),
+        ({}, "you've reached your hourly usage limit, try again in 4m"),
+    ):
+        failure = _classify_ollama(429, message, headers)
+        assert failure.kind is FailureKind.RATE_LIMITED
+        assert failure.retry_after == 240
+        assert failure.resets_in is None
+
+
+def test_a_window_of_ollamas_cloud_that_ends_late_is_spent_until_then() -> None:
+    for headers, message in (
+        ({"retry-after": "7200"}, SPENT_WINDOWS[0]),
+        ({}, "you've reached your session usage limit. Resets in 2 hours"),
+    ):
+        failure = _classify_ollama(429, message, headers)
+        assert failure.kind is FailureKind.QUOTA_SPENT
+        assert failure.retry_after is None
+        assert failure.resets_in == 7200
+
+
+def test_other_refusals_of_ollamas_cloud_are_waited_for() -> None:
+    assert _classify_ollama(429, "too many concurrent requests").kind is FailureKind.RATE_LIMITED
+    assert _classify_ollama(503, SPENT_WINDOWS[0]).kind is FailureKind.OVERLOADED
+    assert _classify_ollama(400, SPENT_WINDOWS[0]).kind is FailureKind.REQUEST_REJECTED
+
+
+def test_the_same_words_of_another_provider_are_a_limit_of_ours() -> None:
+    body = dumps({"error": {"message": SPENT_WINDOWS[0]}})
+    assert _classify(OPENAI, 429, body).kind is FailureKind.RATE_LIMITED
+
+
+def test_when_a_spent_quota_is_there_again_is_read_where_it_is_told() -> None:
+    assert _classify(OPENAI, 402, headers={"retry-after": "86400"}).resets_in == 86400
+    body = b'{"error":{"message":"spent, resets in 3h","code":"insufficient_quota"}}'
+    assert _classify(OPENAI, 429, body).resets_in == 10800
+    assert _classify(OPENAI, 402).resets_in is None
+    assert _classify(OPENAI, 429, headers={"retry-after": "9"}).resets_in is None
 
 
 @pytest.mark.parametrize("status", [429, 503, 529])

@@ -83,6 +83,17 @@ def test_trap_108_headers(headers: dict[str, str], seconds: float | None) -> Non
         ("Please try again in 6ms. Visit the site", 0.006),
         ("Please retry after 20s", 20.0),
         ("TRY AGAIN IN 2H 3M", 7380.0),
+        ("weekly usage limit reached. Resets in 3d 4h", 273_600.0),
+        ("your limit resets in 5 hours", 18_000.0),
+        ("try again in 1 day, 2 hours", 93_600.0),
+        ("Retry in 1 minute 30 seconds.", 90.0),
+        ("your limit resets at 2026-10-21T07:28:00Z.", 1680.0),
+        ("reset at 2026-10-21 15:28:00+08:00", 1680.0),
+        ("try again after 2026-10-21t07:28:00.5z", 1680.5),
+        ("reset at 2020-01-01T00:00:00Z", 0.0),
+        ("reset at 2026-10-21 15:28:00", None),
+        ("resets in 5 months", None),
+        ("reset at 2026-99-99T00:00:00Z", None),
         ("try again later", None),
         ("it took 20s", None),
     ],
@@ -134,7 +145,9 @@ def test_any_text_is_a_finite_wait_or_none(text: str) -> None:
     headers=st.dictionaries(
         st.sampled_from(["retry-after", "retry-after-ms", "date"]), _ANY_TEXT, max_size=3
     ),
-    message=_ANY_TEXT | _ANY_TEXT.map("Please try again in {}".format),
+    message=_ANY_TEXT
+    | _ANY_TEXT.map("Please try again in {}".format)
+    | _ANY_TEXT.map("resets at {}".format),
 )
 def test_any_headers_and_message_are_a_finite_wait_or_none(
     headers: dict[str, str], message: str
@@ -145,6 +158,13 @@ def test_any_headers_and_message_are_a_finite_wait_or_none(
 
 def test_long_texts_are_read_in_no_time() -> None:
     """A reader that tried every way to cut these would never come to an end."""
-    for text in ("1m" * 200_000, "1" * 400_000, "try again in 1" * 50_000, "1s " * 200_000):
+    for text in (
+        "1m" * 200_000,
+        "1" * 400_000,
+        "try again in 1" * 50_000,
+        "1s " * 200_000,
+        "1 hour, " * 100_000,
+        "resets at 2026-" * 50_000,
+    ):
         parse_wait(text, now=_NOW)
         retry_after({"retry-after": text, "date": text}, f"try again in {text}x", now=_NOW)

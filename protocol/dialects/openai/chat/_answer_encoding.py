@@ -6,7 +6,7 @@ from forebay.protocol.canonical.events import AnswerPart, ChatResponse
 from forebay.protocol.canonical.requests import Opaque, Refusal, Text, Thinking, ToolCall
 from forebay.protocol.dialects.base import ReplyContext
 from forebay.protocol.dialects.openai._names import OPENAI
-from forebay.protocol.dialects.openai._usage import encode_usage, estimated_usage
+from forebay.protocol.dialects.openai._usage import encode_usage, estimated_usage, written_bytes
 from forebay.protocol.dialects.openai.chat._answer_decoding import is_call
 from forebay.protocol.dialects.openai.chat._finish_reasons import encode_finish
 from forebay.protocol.dialects.openai.chat._tools import speaks_functions
@@ -50,7 +50,7 @@ def encode_answer(response: ChatResponse, context: ReplyContext) -> JsonObject:
     if response.stop_sequence is not None:
         choice["stop_reason"] = response.stop_sequence  # as vLLM names it
     usage = response.usage or estimated_usage(
-        input_tokens=context.input_tokens_estimate, output_bytes=_written_bytes(response)
+        input_tokens=context.input_tokens_estimate, output_bytes=written_bytes(response.parts)
     )
     ours: JsonObject = {
         "id": answer_id(response.id, context),
@@ -95,20 +95,6 @@ def _encode_call(part: AnswerPart, context: ReplyContext, position: int) -> Json
             "arguments": part.arguments if part.arguments.strip() else "{}",
         },
     }
-
-
-def _written_bytes(response: ChatResponse) -> int:
-    written = 0
-    for part in response.parts:
-        match part:
-            case Text(text=text) | Thinking(text=text) | Refusal(text=text):
-                written += len(text.encode("utf-8", "surrogatepass"))
-            case ToolCall():
-                written += len(part.name.encode("utf-8", "surrogatepass"))
-                written += len(part.arguments.encode("utf-8", "surrogatepass"))
-            case Opaque():
-                pass
-    return written
 
 
 def _first_object(value: JsonValue) -> JsonObject:

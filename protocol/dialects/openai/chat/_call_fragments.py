@@ -8,7 +8,7 @@ otherwise go on with; without ids, where it brings a name and arguments that can
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from forebay.protocol.canonical.events import (
@@ -42,11 +42,13 @@ class CallFragments:
     """Puts the calls of one answer together.
 
     Args:
-        next_index: Gives the index of a part that begins.
+        indexes: Gives the index of a part that begins; shared with whoever begins other parts. No
+            bound method of theirs: it would make a cycle, and an ended stream would be garbage
+            that waits for the collector.
     """
 
-    def __init__(self, next_index: Callable[[], int]) -> None:
-        self._next_index = next_index
+    def __init__(self, indexes: Iterator[int]) -> None:
+        self._indexes = indexes
         self._calls: list[_Call] = []
         self._latest: _Call | None = None
         self._by_number: dict[int, _Call] = {}
@@ -90,7 +92,7 @@ class CallFragments:
         events: list[StreamEvent] = []
         for call in self._calls:
             if call.custom_input is not None:
-                index = self._next_index()
+                index = next(self._indexes)
                 events.append(PartStart(index=index, kind=PartKind.OPAQUE, opaque=_custom(call)))
                 events.append(PartStop(index))
             elif _is_real(call):
@@ -142,7 +144,7 @@ class CallFragments:
     def _started(self, call: _Call) -> list[StreamEvent]:
         if call.part_index is not None:
             return []
-        call.part_index = self._next_index()
+        call.part_index = next(self._indexes)
         events: list[StreamEvent] = [
             PartStart(
                 index=call.part_index,

@@ -19,6 +19,7 @@ from forebay.protocol.dialects.openai.chat._request_decoding import decode_reque
 from forebay.protocol.dialects.openai.chat._request_encoding import encode_request
 from forebay.protocol.dialects.openai.chat._stream_decoding import ChatStreamDecoder
 from forebay.protocol.dialects.openai.chat._stream_encoding import ChatStreamEncoder
+from forebay.protocol.dialects.tool_names import encoder_with_given_names, with_given_names
 from forebay.protocol.jsontext import JsonObject
 
 
@@ -38,10 +39,10 @@ class OpenAIChatCodec(ChatCodec):
         return decode_answer(body)
 
     def encode_response(self, response: ChatResponse, context: ReplyContext) -> JsonObject:
-        return encode_answer(response, context)
+        return encode_answer(with_given_names(response, context.request), context)
 
     def stream_decoder(self) -> StreamDecoder:
         return ChatStreamDecoder()
 
     def stream_encoder(self, context: ReplyContext) -> StreamEncoder:
-        return ChatStreamEncoder(context)
+        return encoder_with_given_names(ChatStreamEncoder(context), context.request)

@@ -28,11 +28,14 @@ from forebay.protocol.dialects.fields import (
 from forebay.protocol.dialects.openai._media import (
     decode_data_url,
     encode_data_url,
+    image_source,
+    is_web_link,
     without_space,
 )
 from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.dialects.openai._raw_fields import extras_of, restored, with_nested
 from forebay.protocol.jsontext import JsonObject, JsonValue
+from forebay.protocol.media_types import PDF
 
 ContentPart: TypeAlias = Text | Image | Audio | Document | Refusal | Opaque
 
@@ -86,28 +89,10 @@ def _decode_image(part: JsonObject, path: str) -> Image:
     image = _required_object(image, f"{path}.image_url")
     url = required_string(image, "url", f"{path}.image_url.")
     return Image(
-        source=_image_source(url, f"{path}.image_url.url"),
+        source=image_source(url, f"{path}.image_url.url"),
         detail=optional_string(image, "detail", f"{path}.image_url."),
         extras=_part_extras(part, "image_url", rest_of(image, ("url", "detail"))),
     )
-
-
-def _image_source(url: str, path: str) -> InlineData | UrlSource:
-    inline = decode_data_url(url)
-    if inline is not None:
-        return inline
-    if _is_web_link(url):
-        return UrlSource(url)
-    raise bad_request(
-        f"'{path}' must be an http or https link, or a data URL in base64 "
-        "(data:image/png;base64,...)",
-        param=path,
-        code="invalid_value",
-    )
-
-
-def _is_web_link(url: str) -> bool:
-    return url[:8].lower().startswith(("http://", "https://"))
 
 
 def _decode_audio(part: JsonObject, path: str) -> Audio:
@@ -125,7 +110,7 @@ def _decode_file(part: JsonObject, path: str) -> Document:
     file_id = optional_string(file, "file_id", f"{path}.file.")
     source: InlineData | UrlSource | FileSource
     if data:
-        if _is_web_link(data):
+        if is_web_link(data):
             source = UrlSource(data)  # OpenRouter takes links here
         else:
             source = decode_data_url(data) or InlineData(base64=without_space(data))
@@ -175,7 +160,7 @@ def encode_part(part: ContentPart, *, same_dialect: bool) -> JsonObject:
         case Refusal():
             return {"type": "refusal", "refusal": part.text}
         case Image():
-            return _encode_image(part)
+            return _encode_image(part, same_dialect=same_dialect)
         case Audio():
             audio: JsonObject = {"data": part.base64, "format": part.format}
             return restored({"type": "input_audio", "input_audio": audio}, part.extras)
@@ -197,10 +182,10 @@ def unsayable(what: str, *, param: str = "messages") -> ApiFailure:
     )
 
 
-def _encode_image(image: Image) -> JsonObject:
+def _encode_image(image: Image, *, same_dialect: bool) -> JsonObject:
     match image.source:
         case InlineData():
-            url = encode_data_url(image.source, default_type="image/png")
+            url = encode_data_url(image.source, default_type="image/png", as_said=same_dialect)
         case UrlSource():
             url = image.source.url
         case FileSource():
@@ -220,7 +205,8 @@ def _encode_document(document: Document, *, same_dialect: bool) -> JsonObject:
                 "text": f"{document.title}\n\n{text}" if document.title else text,
             }
         case InlineData():
-            file = {"file_data": encode_data_url(document.source, default_type="application/pdf")}
+            url = encode_data_url(document.source, default_type=PDF, as_said=same_dialect)
+            file = {"file_data": url}
         case UrlSource(url=url) if same_dialect:
             file = {"file_data": url}
         case FileSource(file_id=file_id) if same_dialect:

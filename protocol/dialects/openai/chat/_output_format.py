@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from forebay.protocol.canonical.errors import bad_request
 from forebay.protocol.canonical.requests import TEXT_OUTPUT, OutputFormat, OutputKind
-from forebay.protocol.dialects.fields import (
-    missing,
-    optional_bool,
-    optional_object,
-    optional_string,
-    required_string,
+from forebay.protocol.dialects.fields import missing, optional_object, required_string
+from forebay.protocol.dialects.openai._named_schema import (
+    decode_named_schema,
+    encode_named_schema,
 )
 from forebay.protocol.jsontext import JsonObject
-
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_DEFAULT_NAME = "answer"
 
 
 def decode_output(body: JsonObject) -> tuple[OutputFormat, JsonObject | None]:
@@ -52,17 +45,7 @@ def _decode_schema(value: JsonObject) -> OutputFormat:
     wrapper = optional_object(value, "json_schema", "response_format.")
     if wrapper is None:
         raise missing("response_format.json_schema")
-    path = "response_format.json_schema."
-    schema = optional_object(wrapper, "schema", path)
-    if schema is None:
-        raise missing(f"{path}schema")
-    return OutputFormat(
-        kind=OutputKind.JSON_SCHEMA,
-        schema=schema,
-        name=required_string(wrapper, "name", path),
-        description=optional_string(wrapper, "description", path),
-        strict=optional_bool(wrapper, "strict", path),
-    )
+    return decode_named_schema(wrapper, "response_format.json_schema.")
 
 
 def encode_output(output: OutputFormat) -> JsonObject | None:
@@ -73,13 +56,4 @@ def encode_output(output: OutputFormat) -> JsonObject | None:
         case OutputKind.JSON:
             return {"type": "json_object"}
         case OutputKind.JSON_SCHEMA:
-            name = output.name or ""
-            wrapper: JsonObject = {
-                "name": name if _NAME.fullmatch(name) else _DEFAULT_NAME,
-                "schema": output.schema,
-            }
-            if output.description is not None:
-                wrapper["description"] = output.description
-            if output.strict is not None:
-                wrapper["strict"] = output.strict
-            return {"type": "json_schema", "json_schema": wrapper}
+            return {"type": "json_schema", "json_schema": encode_named_schema(output)}

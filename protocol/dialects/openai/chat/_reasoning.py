@@ -11,13 +11,10 @@ from forebay.protocol.dialects.fields import optional_choice
 from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
-_EFFORT_BELOW_BUDGET = ((2_048, Effort.LOW), (12_288, Effort.MEDIUM), (24_576, Effort.HIGH))
 _EFFORT_WORDS = frozenset(effort.value for effort in Effort)
-# The three words that every server which knows the field at all knows, and the way to say no.
-_COMMON_EFFORT = {
-    Effort.MINIMAL: Effort.LOW,
-    Effort.XHIGH: Effort.HIGH,
-    Effort.MAX: Effort.HIGH,
+_WHOLLY_READ = {
+    "reasoning": frozenset({"enabled", "effort", "max_tokens"}),
+    "thinking": frozenset({"type"}),
 }
 
 
@@ -56,22 +53,16 @@ def _from_thinking(value: JsonValue) -> Reasoning | None:
             return None
 
 
-def encode_effort(reasoning: Reasoning, *, common_words_only: bool) -> Effort | None:
-    """The word for ``reasoning_effort``; None where the model's own default is meant."""
-    effort = reasoning.effort
-    if effort is None and reasoning.enabled is False:
-        effort = Effort.NONE
-    if effort is None and reasoning.budget_tokens is not None:
-        effort = _effort_of_budget(reasoning.budget_tokens)
-    if effort is not None and common_words_only:
-        return _COMMON_EFFORT.get(effort, effort)
-    return effort
+def reasoning_said_twice(body: JsonObject, reasoning: Reasoning | None) -> frozenset[str]:
+    """The raw field that ``reasoning`` was read from, where it says nothing beyond that."""
+    field = None if reasoning is None else reasoning.extras.get(OPENAI, {}).get("field")
+    if not isinstance(field, str):
+        return frozenset()
+    raw = body.get(field)
+    whole = isinstance(raw, dict) and raw.keys() <= _WHOLLY_READ[field]
+    return frozenset({field}) if whole else frozenset()
 
 
 def said_otherwise(reasoning: Reasoning) -> bool:
     """Whether the client said it in a field other than ``reasoning_effort``, which is kept raw."""
     return OPENAI in reasoning.extras
-
-
-def _effort_of_budget(tokens: int) -> Effort:
-    return next((effort for bound, effort in _EFFORT_BELOW_BUDGET if tokens < bound), Effort.XHIGH)

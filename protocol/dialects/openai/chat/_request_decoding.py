@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from forebay.protocol.canonical.errors import bad_request
 from forebay.protocol.canonical.requests import ChatRequest, Sampling
@@ -10,38 +11,33 @@ from forebay.protocol.dialects.fields import (
     as_string,
     optional_bool,
     optional_int,
-    optional_list,
-    optional_number,
     optional_object,
     optional_string,
     required_string,
     rest_of,
-    wrong_type,
+)
+from forebay.protocol.dialects.openai._generation_fields import (
+    TUNING_FIELDS,
+    decode_choices,
+    decode_stop,
+    decode_stream_options,
+    decode_tuning,
 )
 from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.dialects.openai.chat._message_decoding import decode_messages
 from forebay.protocol.dialects.openai.chat._output_format import decode_output
-from forebay.protocol.dialects.openai.chat._reasoning import decode_reasoning
+from forebay.protocol.dialects.openai.chat._reasoning import (
+    decode_reasoning,
+    reasoning_said_twice,
+)
 from forebay.protocol.dialects.openai.chat._tools import decode_tool_choice, decode_tools
 from forebay.protocol.jsontext import JsonObject
 
-_SAMPLING_FIELDS = frozenset(
-    {
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "seed",
-        "frequency_penalty",
-        "presence_penalty",
-        "repetition_penalty",
-        "logit_bias",
-        "logprobs",
-        "top_logprobs",
-    }
-)
-# `user`, `safety_identifier` and `functions` are understood, but stay raw as well.
-_UNDERSTOOD = _SAMPLING_FIELDS | {
+_SAID_TWICE = frozenset({"user", "safety_identifier", "functions", "repeat_penalty"})
+"""Understood, and raw as well: this dialect wants them back as they were, or answers in kind."""
+_UNDERSTOOD = TUNING_FIELDS | {
+    "logprobs",
+    "top_logprobs",
     "model",
     "messages",
     "tools",
@@ -59,7 +55,6 @@ _UNDERSTOOD = _SAMPLING_FIELDS | {
     "stream",
     "stream_options",
 }
-_MOST_CHOICES = 128
 
 
 def decode_request(body: JsonObject) -> ChatRequest:
@@ -72,7 +67,7 @@ def decode_request(body: JsonObject) -> ChatRequest:
     tool_choice, raw_tool_choice = decode_tool_choice(body, tools)
     output, raw_output = decode_output(body)
     stream = optional_bool(body, "stream") or False
-    stream_usage, stream_options = _decode_stream_options(body, stream=stream)
+    stream_usage, stream_options = decode_stream_options(body, stream=stream)
     extras = rest_of(body, _UNDERSTOOD)
     if body.get("tools"):
         extras.pop("functions", None)
@@ -83,6 +78,7 @@ def decode_request(body: JsonObject) -> ChatRequest:
     ):
         if raw:
             extras[name] = raw
+    reasoning = decode_reasoning(body)
     return ChatRequest(
         model=model,
         turns=turns,
@@ -91,16 +87,17 @@ def decode_request(body: JsonObject) -> ChatRequest:
         parallel_tool_calls=optional_bool(body, "parallel_tool_calls") if tools else None,
         max_output_tokens=_decode_limit(body),
         sampling=_decode_sampling(body),
-        stop=_decode_stop(body),
-        choices=_decode_choices(body),
+        stop=decode_stop(body),
+        choices=decode_choices(body),
         output=output,
-        reasoning=decode_reasoning(body),
+        reasoning=reasoning,
         user_id=optional_string(body, "safety_identifier") or optional_string(body, "user"),
         metadata=_decode_metadata(body),
         service_tier=optional_string(body, "service_tier"),
         stream=stream,
         stream_usage=stream_usage,
         extras={OPENAI: extras},
+        said_twice=(_SAID_TWICE | reasoning_said_twice(body, reasoning)) & extras.keys(),
     )
 
 
@@ -126,59 +123,7 @@ def _decode_sampling(body: JsonObject) -> Sampling:
         raise bad_request(
             "'top_logprobs' needs 'logprobs' to be true", param="top_logprobs", code="invalid_value"
         )
-    repeat_penalty = optional_number(body, "repetition_penalty")
-    if repeat_penalty is None:
-        # llama.cpp's own name; it stays raw as well
-        repeat_penalty = optional_number(body, "repeat_penalty")
-    return Sampling(
-        temperature=optional_number(body, "temperature"),
-        top_p=optional_number(body, "top_p"),
-        top_k=optional_int(body, "top_k"),
-        min_p=optional_number(body, "min_p"),
-        seed=optional_int(body, "seed"),
-        frequency_penalty=optional_number(body, "frequency_penalty"),
-        presence_penalty=optional_number(body, "presence_penalty"),
-        repeat_penalty=repeat_penalty,
-        logit_bias=_decode_logit_bias(body),
-        logprobs=logprobs,
-        top_logprobs=top_logprobs,
-    )
-
-
-def _decode_logit_bias(body: JsonObject) -> Mapping[str, float] | None:
-    value = optional_object(body, "logit_bias")
-    if value is None:
-        return None
-    bias: dict[str, float] = {}
-    for token in value:
-        number = optional_number(value, token, "logit_bias.")
-        if number is None:
-            raise wrong_type(f"logit_bias.{token}", "a number", None)
-        bias[token] = number
-    return bias
-
-
-def _decode_stop(body: JsonObject) -> tuple[str, ...]:
-    value = body.get("stop")
-    if isinstance(value, str):
-        return (value,)
-    if value is not None and not isinstance(value, list):
-        raise wrong_type("stop", "a string or an array of strings", value)
-    sequences = optional_list(body, "stop") or ()
-    return tuple(as_string(stop, f"stop[{at}]") for at, stop in enumerate(sequences))
-
-
-def _decode_choices(body: JsonObject) -> int:
-    choices = optional_int(body, "n")
-    if choices is None:
-        return 1
-    if not 1 <= choices <= _MOST_CHOICES:
-        raise bad_request(
-            f"'n' must be between 1 and {_MOST_CHOICES}, got {choices}",
-            param="n",
-            code="invalid_value",
-        )
-    return choices
+    return replace(decode_tuning(body), logprobs=logprobs, top_logprobs=top_logprobs)
 
 
 def _decode_metadata(body: JsonObject) -> Mapping[str, str] | None:
@@ -186,17 +131,3 @@ def _decode_metadata(body: JsonObject) -> Mapping[str, str] | None:
     if value is None:
         return None
     return {name: as_string(text, f"metadata.{name}") for name, text in value.items()}
-
-
-def _decode_stream_options(body: JsonObject, *, stream: bool) -> tuple[bool, JsonObject]:
-    options = optional_object(body, "stream_options")
-    if options is None:
-        return False, {}
-    if not stream:
-        raise bad_request(
-            "'stream_options' is only allowed with 'stream': true",
-            param="stream_options",
-            code="invalid_value",
-        )
-    usage = optional_bool(options, "include_usage", "stream_options.") or False
-    return usage, rest_of(options, ("include_usage",))

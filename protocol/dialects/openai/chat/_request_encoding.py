@@ -6,66 +6,40 @@ fields that it does not know; everyone else is a compatible server, and most of 
 
 from __future__ import annotations
 
-import hashlib
+import re
 
-from forebay.protocol.canonical.errors import bad_request
+from forebay.protocol.canonical.completions import refuse_raw_completion
 from forebay.protocol.canonical.requests import ChatRequest
+from forebay.protocol.canonical.state import refuse_missing_state
 from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.openai._account import bounded_user_id
+from forebay.protocol.dialects.openai._effort import encode_effort
+from forebay.protocol.dialects.openai._generation_fields import (
+    COMPATIBLE_ONLY,
+    check_stops,
+    encode_tuning,
+    is_openai,
+)
 from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.dialects.openai.chat._message_encoding import MessageStyle, encode_messages
 from forebay.protocol.dialects.openai.chat._output_format import encode_output
-from forebay.protocol.dialects.openai.chat._reasoning import encode_effort, said_otherwise
+from forebay.protocol.dialects.openai.chat._reasoning import said_otherwise
 from forebay.protocol.dialects.openai.chat._tools import encode_tool, encode_tool_choice
+from forebay.protocol.dialects.tool_names import with_fitted_names
 from forebay.protocol.jsontext import JsonObject
 
-_OPENAI_LIMIT_FIELD = "max_completion_tokens"
-_MOST_STOPS_AT_OPENAI = 4
-_LONGEST_USER_ID_AT_OPENAI = 64
-_COMPATIBLE_ONLY = frozenset(
-    {
-        "top_k",
-        "min_p",
-        "repetition_penalty",
-        "repeat_penalty",
-        "typical_p",
-        "mirostat",
-        "mirostat_eta",
-        "mirostat_tau",
-        "chat_template_kwargs",
-        "structured_outputs",
-        "guided_json",
-        "guided_regex",
-        "guided_choice",
-        "guided_grammar",
-        "ignore_eos",
-        "stop_token_ids",
-        "min_tokens",
-        "length_penalty",
-        "best_of",
-        "include_reasoning",
-        "reasoning",
-        "thinking",
-        "enable_thinking",
-        "provider",
-        "models",
-        "transforms",
-        "plugins",
-        "cache_prompt",
-        "id_slot",
-        "keep_alive",
-        "options",
-        "skip_special_tokens",
-        "include_stop_str_in_output",
-        "return_token_ids",
-    }
-)
-"""Fields of compatible servers that OpenAI answers with a 400."""
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
     """Raises:
     ApiFailure: BAD_REQUEST, something that can't be said here would change the meaning.
     """
+    refuse_missing_state(request)
+    refuse_raw_completion(request)
+    if OPENAI not in request.extras:
+        # A client of this dialect has named its tools as its upstream takes them.
+        request = with_fitted_names(request, _TOOL_NAME)
     return _RequestEncoder(request, traits).encoded()
 
 
@@ -75,7 +49,7 @@ class _RequestEncoder:
         self._traits = traits
         self._raw = request.extras.get(OPENAI, {})
         self._same_dialect = OPENAI in request.extras
-        self._to_openai = traits.max_output_field == _OPENAI_LIMIT_FIELD
+        self._to_openai = is_openai(traits)
         self._body: JsonObject = {}
         self._dropped: list[str] = []
 
@@ -113,13 +87,7 @@ class _RequestEncoder:
         request = self._request
         if request.max_output_tokens is not None:
             self._body[self._traits.max_output_field] = request.max_output_tokens
-        if len(request.stop) > _MOST_STOPS_AT_OPENAI and self._to_openai:
-            raise bad_request(
-                f"this model's provider takes at most {_MOST_STOPS_AT_OPENAI} stop sequences, got "
-                f"{len(request.stop)}",
-                param="stop",
-                code="array_above_max_length",
-            )
+        check_stops(request.stop, to_openai=self._to_openai)
         if request.stop:
             self._body["stop"] = list(request.stop)
         if request.choices != 1:
@@ -127,30 +95,13 @@ class _RequestEncoder:
 
     def _add_sampling(self) -> None:
         sampling = self._request.sampling
-        for name, value in (
-            ("temperature", sampling.temperature),
-            ("top_p", sampling.top_p),
-            ("seed", sampling.seed),
-            ("frequency_penalty", sampling.frequency_penalty),
-            ("presence_penalty", sampling.presence_penalty),
-            ("logprobs", sampling.logprobs),
-            ("top_logprobs", sampling.top_logprobs),
-        ):
-            if value is not None:
-                self._body[name] = value
-        if sampling.logit_bias is not None:
-            self._body["logit_bias"] = dict(sampling.logit_bias)
-        for canonical, name, number in (
-            ("top_k", "top_k", sampling.top_k),
-            ("min_p", "min_p", sampling.min_p),
-            ("repeat_penalty", "repetition_penalty", sampling.repeat_penalty),
-        ):
-            if number is None or self._raw.get(canonical) == number:
-                continue  # not said, or said raw
-            if self._to_openai:
-                self._dropped.append(canonical)
-            else:
-                self._body[name] = number
+        fields, dropped = encode_tuning(sampling, raw=self._raw, to_openai=self._to_openai)
+        self._body.update(fields)
+        self._dropped += dropped
+        if sampling.logprobs is not None:
+            self._body["logprobs"] = sampling.logprobs
+        if sampling.top_logprobs is not None:
+            self._body["top_logprobs"] = sampling.top_logprobs
 
     def _add_output_and_reasoning(self) -> None:
         request = self._request
@@ -181,7 +132,7 @@ class _RequestEncoder:
                 self._dropped.append("service_tier")
         if request.user_id is not None and not self._same_dialect:
             if self._to_openai:
-                self._body["safety_identifier"] = _bounded(request.user_id)
+                self._body["safety_identifier"] = bounded_user_id(request.user_id)
             else:
                 self._body["user"] = request.user_id
 
@@ -198,16 +149,8 @@ class _RequestEncoder:
         for name, value in self._raw.items():
             if name in ("functions", "stream_options", "tool_choice", "response_format"):
                 continue
-            if self._to_openai and name in _COMPATIBLE_ONLY:
+            if self._to_openai and name in COMPATIBLE_ONLY:
                 self._dropped.append(name)
             else:
                 self._body.setdefault(name, value)
-        for dialect, fields in self._request.extras.items():
-            if dialect != OPENAI:
-                self._dropped += fields
-
-
-def _bounded(user_id: str) -> str:
-    if len(user_id) <= _LONGEST_USER_ID_AT_OPENAI:
-        return user_id
-    return hashlib.sha256(user_id.encode("utf-8", "surrogatepass")).hexdigest()
+        self._dropped += self._request.lost_extras(OPENAI)

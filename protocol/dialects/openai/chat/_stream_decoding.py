@@ -9,6 +9,8 @@ Only choice 0 is read; an answer with several choices is relayed, and this decod
 
 from __future__ import annotations
 
+from itertools import count
+
 from forebay.protocol.canonical.errors import ApiError, ErrorKind
 from forebay.protocol.canonical.events import (
     Finish,
@@ -45,9 +47,10 @@ class ChatStreamDecoder(StreamDecoder):
         self._model = ""
         self._id = ""
         self._created = 0
-        self._next_part = 0
+        self._indexes = count()
+        """Of the parts of the answer."""
         self._open: tuple[PartKind, int] | None = None
-        self._calls = CallFragments(self._take_index)
+        self._calls = CallFragments(self._indexes)
         self._refused = False
         self._finish: str | None = None
         self._stop_reason: JsonValue = None
@@ -158,10 +161,7 @@ class ChatStreamDecoder(StreamDecoder):
         usage = decode_usage(choice.get("usage"))  # Moonshot
         if usage is not None:
             self._usage = usage
-        delta = choice.get("delta")
-        if not isinstance(delta, dict):
-            # A server that did not stream after all says `message`.
-            delta = choice.get("message")
+        delta = self._delta_of(choice)
         if isinstance(delta, dict):
             self._read_delta(delta)
         reason = choice.get("finish_reason")
@@ -171,6 +171,12 @@ class ChatStreamDecoder(StreamDecoder):
             elif self._finish is None:
                 self._finish = reason
                 self._stop_reason = choice.get("stop_reason")
+
+    def _delta_of(self, choice: JsonObject) -> JsonValue:
+        """What a choice says, as a delta of a chat."""
+        delta = choice.get("delta")
+        # A server that did not stream after all says `message`.
+        return delta if isinstance(delta, dict) else choice.get("message")
 
     # Parts
 
@@ -200,14 +206,9 @@ class ChatStreamDecoder(StreamDecoder):
             return self._open[1]
         self._close_open()
         self._refused = self._refused or kind is PartKind.REFUSAL
-        index = self._take_index()
+        index = next(self._indexes)
         self._open = (kind, index)
         self._events.append(PartStart(index=index, kind=kind))
-        return index
-
-    def _take_index(self) -> int:
-        index = self._next_part
-        self._next_part += 1
         return index
 
     def _close_open(self) -> None:

@@ -27,17 +27,19 @@ from forebay.protocol.canonical.events import (
 from forebay.protocol.canonical.requests import Opaque
 from forebay.protocol.dialects.base import ReplyContext, StreamEncoder
 from forebay.protocol.dialects.openai._error_encoding import encode_api_error
+from forebay.protocol.dialects.openai._stream_frames import (
+    DONE,
+    WHILE_QUEUED,
+    WHILE_SILENT,
+    framed,
+)
 from forebay.protocol.dialects.openai._usage import encode_usage, estimated_usage
 from forebay.protocol.dialects.openai.chat._answer_decoding import is_call
 from forebay.protocol.dialects.openai.chat._answer_encoding import answer_id
 from forebay.protocol.dialects.openai.chat._finish_reasons import encode_finish
 from forebay.protocol.dialects.openai.chat._tools import speaks_functions
 from forebay.protocol.dialects.tool_ids import issued_id
-from forebay.protocol.jsontext import JsonObject, JsonValue, dumps
-
-_WHILE_QUEUED = b": queued\n\n"
-_WHILE_SILENT = b": waiting\n\n"
-_DONE = b"data: [DONE]\n\n"
+from forebay.protocol.jsontext import JsonObject, dumps
 
 
 @dataclass(slots=True)
@@ -90,12 +92,12 @@ class ChatStreamEncoder(StreamEncoder):
                 return self._finish(event)
             case StreamError():
                 self._ended = True
-                return _frame(encode_api_error(event.error).body)
+                return framed(encode_api_error(event.error).body)
             case _:
                 assert_never(event)
 
     def keepalive(self) -> bytes:
-        return _WHILE_SILENT if self._started else _WHILE_QUEUED
+        return WHILE_SILENT if self._started else WHILE_QUEUED
 
     def _start(self, event: Start) -> bytes:
         if event.usage is not None:
@@ -189,7 +191,7 @@ class ChatStreamEncoder(StreamEncoder):
             )
             fields: JsonObject = {"choices": [], "usage": encode_usage(usage)}
             frames.append(self._chunk(fields))
-        frames.append(_DONE)
+        frames.append(DONE)
         return b"".join(frames)
 
     def _last_delta(self, event: Finish) -> bytes:
@@ -220,7 +222,3 @@ class ChatStreamEncoder(StreamEncoder):
 
     def _count(self, text: str) -> None:
         self._written_bytes += len(text.encode("utf-8", "surrogatepass"))
-
-
-def _frame(value: JsonValue) -> bytes:
-    return b"data: %b\n\n" % dumps(value)

@@ -1,0 +1,159 @@
+"""Streams, in both directions; and the streams of several calls as the stream of one."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from forebay.protocol.canonical.events import (
+    ArgumentsDelta,
+    Finish,
+    PartStart,
+    PartStop,
+    SignatureDelta,
+    Start,
+    StreamError,
+    StreamEvent,
+    TextDelta,
+    ThinkingDelta,
+    Usage,
+    UsageReport,
+    summed_usage,
+)
+from forebay.protocol.dialects.base import ReplyContext, StreamEncoder
+from forebay.protocol.dialects.openai._error_encoding import encode_api_error
+from forebay.protocol.dialects.openai._stream_frames import (
+    DONE,
+    WHILE_QUEUED,
+    WHILE_SILENT,
+    framed,
+)
+from forebay.protocol.dialects.openai._usage import encode_usage, estimated_usage
+from forebay.protocol.dialects.openai.chat import ChatStreamDecoder
+from forebay.protocol.dialects.openai.completions._answers import (
+    answer_id,
+    bytes_of,
+    choice_of,
+    encode_finish,
+    said_in_chat,
+)
+from forebay.protocol.jsontext import JsonObject, JsonValue, dumps
+
+
+class CompletionStreamDecoder(ChatStreamDecoder):
+    """Reads choice 0 of a stream, whose chunks differ from a chat's in where their text stands."""
+
+    def _delta_of(self, choice: JsonObject) -> JsonValue:
+        return said_in_chat(choice)
+
+
+class JoinedCompletionStream:
+    """Writes the events of several answers as one stream for a client that asked for them at once.
+
+    Chunks of different answers may come in any order; a client tells them by their index. The
+    first failure is that of the whole stream.
+
+    Args:
+        context: Of the client's own request.
+        count: How many answers there are.
+    """
+
+    def __init__(self, context: ReplyContext, count: int) -> None:
+        self._context = context
+        self._wants_usage = context.request.stream_usage
+        self._head = b""
+        """Identity, the same in every chunk: written once, up to the brace that would close it."""
+        self._usages: list[Usage | None] = [None] * count
+        self._unfinished = set(range(count))
+        self._ended = False
+        self._written_bytes = 0
+
+    def encode(self, index: int, event: StreamEvent) -> bytes:
+        """The bytes that say ``event`` of answer ``index``, which counts from 0 in the order of
+        ``split_completion``; may be empty."""
+        if self._ended or index not in self._unfinished:
+            return b""
+        match event:
+            case Start():
+                self._start(index, event)
+                return b""
+            case TextDelta():
+                return self._text(index, event.text)
+            case UsageReport():
+                self._usages[index] = event.usage
+                return b""
+            case Finish():
+                return self._finish(index, event)
+            case StreamError():
+                self._ended = True
+                return framed(encode_api_error(event.error).body)
+            case ThinkingDelta():
+                # This API has no place for it.
+                self._written_bytes += bytes_of(event.text)
+                return b""
+            case PartStart() | PartStop() | SignatureDelta() | ArgumentsDelta():
+                return b""
+            case _:
+                assert_never(event)
+
+    def keepalive(self) -> bytes:
+        return WHILE_SILENT if self._head else WHILE_QUEUED
+
+    def _start(self, index: int, event: Start) -> None:
+        if event.usage is not None:
+            self._usages[index] = event.usage
+        if self._head:
+            return
+        identity: JsonObject = {
+            "id": answer_id(event.id, self._context),
+            "object": "text_completion",
+            "created": event.created or self._context.created,
+            "model": self._context.request.model,
+        }
+        self._head = b"data: " + dumps(identity)[:-1]
+
+    def _text(self, index: int, text: str) -> bytes:
+        if not text:
+            return b""
+        self._written_bytes += bytes_of(text)
+        return self._choice_chunk(choice_of(text, index))
+
+    def _finish(self, index: int, event: Finish) -> bytes:
+        self._unfinished.discard(index)
+        choice = choice_of(
+            "", index, encode_finish(event.reason), stop_sequence=event.stop_sequence
+        )
+        last = self._choice_chunk(choice)
+        if self._unfinished:
+            return last
+        self._ended = True
+        return last + self._usage_chunk() + DONE
+
+    def _usage_chunk(self) -> bytes:
+        if not self._wants_usage:
+            return b""
+        usage = summed_usage(self._usages) or estimated_usage(
+            input_tokens=self._context.input_tokens_estimate, output_bytes=self._written_bytes
+        )
+        return self._chunk({"choices": [], "usage": encode_usage(usage)})
+
+    def _choice_chunk(self, choice: JsonObject) -> bytes:
+        fields: JsonObject = {"choices": [choice]}
+        if self._wants_usage:
+            fields["usage"] = None
+        return self._chunk(fields)
+
+    def _chunk(self, fields: JsonObject) -> bytes:
+        return b"%b,%b\n\n" % (self._head, dumps(fields)[1:])
+
+
+class CompletionStreamEncoder(StreamEncoder):
+    """Writes one answer."""
+
+    def __init__(self, context: ReplyContext) -> None:
+        self._stream = JoinedCompletionStream(context, 1)
+
+    def encode(self, event: StreamEvent) -> bytes:
+        return self._stream.encode(0, event)
+
+    def keepalive(self) -> bytes:
+        return self._stream.keepalive()
