@@ -37,7 +37,8 @@ _log = logging.getLogger("forebay.app")
 
 _OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """For probes, which have no key; they say nothing but yes or no."""
-_LARGEST_PAGE_REQUEST = 1024 * 1024
+_LARGEST_PAGE_REQUEST = 64 * 1024
+"""Nothing counts these bodies: together they must not come to much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class ByteBudget:
         while self._waiting:
             holder, first = min(
                 ((holder, entries[0]) for holder, entries in self._waiting.items()),
-                key=lambda turn: turn[1].number,
+                key=lambda turn: (self._lent_to[turn[0]], turn[1].number),
             )
             if self.lent + first.amount > self.total:
                 return

@@ -16,8 +16,6 @@ from forebay.protocol.dialects.openai.responses._reasoning import PART_SEPARATOR
 from forebay.protocol.dialects.openai.responses._tools import CUSTOM, flat_name
 from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, dumps, dumps_text
 
-_LEVELS_AROUND = 4
-
 
 def text_in(obj: JsonObject, name: str) -> str:
     """A string of an upstream's object, "" where it is anything else."""
@@ -110,9 +108,10 @@ def _arguments(value: JsonValue) -> str:
 
 
 def is_writable(value: JsonValue) -> bool:
-    """More levels of JSON can be read than written."""
+    """Whether ``value`` can be written inside an answer or an event: JSON can be read more deeply
+    nested than written, and what is around it adds some levels."""
     try:
-        dumps([[[[value]]]])
+        dumps([[[[[[[[value]]]]]]]])
     except InvalidJson:
         return False
     return True

@@ -36,7 +36,11 @@ def encode_token(thinking: Thinking) -> str:
     }
     if origins:
         carried["extras"] = origins
-    return _PREFIX + base64.urlsafe_b64encode(dumps(carried)).decode()
+    try:
+        text = dumps(carried)
+    except InvalidJson:  # raw fields that are nested too deeply: it is the origin that matters
+        text = dumps({**carried, "extras": {dialect: {} for dialect in origins}})
+    return _PREFIX + base64.urlsafe_b64encode(text).decode()
 
 
 def decode_token(token: str) -> Thinking | None:
