@@ -1,7 +1,8 @@
-"""The ASGI application: the door, then a chat session or one of Quart's routes.
+"""The ASGI application: the door, then a session or one of Quart's routes.
 
-Chat requests are served without Quart between them and the socket: they must be able to hold an
-answer, commit it late and break it off, and Quart can do none of these. All else is Quart's.
+What asks for an answer of a model is served without Quart between it and the socket: a session must
+be able to hold an answer, commit it late and break it off, and Quart can do none of these. All else
+is Quart's.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 from werkzeug.exceptions import HTTPException
 
+from forebay.actors.gateway.failures import shutting_down
 from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.gateway.jobs import ANONYMOUS, Client
 from forebay.endpoints.bodies import BodyLimits, BodyReader, Receive
@@ -27,9 +29,9 @@ from forebay.endpoints.heads import RequestHead
 from forebay.endpoints.model_pages import pages as model_pages
 from forebay.endpoints.operations import pages as operation_pages
 from forebay.endpoints.replies import Reply, raw_headers
-from forebay.endpoints.routes import CHAT_PATHS, dialect_of
+from forebay.endpoints.routes import SESSIONS, dialect_of
 from forebay.endpoints.serving import ClientDisconnected
-from forebay.endpoints.session import ChatSession, shutting_down, watch_client
+from forebay.endpoints.session import Session, SessionParts, watch_client
 from forebay.endpoints.visits import VISIT, Visit, visit
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 
@@ -81,22 +83,24 @@ class _Connection(TrioASGIHTTPConnection):
     ) -> None:
         try:
             client = self._admit(head)
-            codec = CHAT_PATHS.get(head.path)
-            if codec is None:
+            begin_session = SESSIONS.get(head.path)
+            if begin_session is None:
                 self.scope["path"] = head.path
                 cast("dict[str, object]", self.scope)[VISIT] = Visit(head, client, request_id)
                 await super().__call__(receive, send)
                 return
             if head.method != "POST":
                 raise MethodNotAllowed(head.method, head.path, ["POST"])
-            session = ChatSession(
-                self._forebay.services.gateway,
-                self._forebay.services.bodies,
-                codec,
-                head,
-                client or ANONYMOUS,
-                reply,
-                request_id,
+            services = self._forebay.services
+            session = begin_session(
+                SessionParts(
+                    gateway=services.gateway,
+                    bodies=services.bodies,
+                    head=head,
+                    client=client or ANONYMOUS,
+                    reply=reply,
+                    request_id=request_id,
+                )
             )
             await self._run(session, receive)
         except ApiFailure as failure:
@@ -105,7 +109,7 @@ class _Connection(TrioASGIHTTPConnection):
     def _admit(self, head: RequestHead) -> Client | None:
         return None if head.path in _OPEN_PATHS else self._forebay.services.door.admit(head)
 
-    async def _run(self, session: ChatSession, receive: Receive) -> None:
+    async def _run(self, session: Session, receive: Receive) -> None:
         self._forebay.session_began(session)
         try:
             async with trio.open_nursery() as nursery:
@@ -161,7 +165,7 @@ class ForebayApp(QuartTrio):
             Door(gateway.settings),
             BodyReader(gateway.waiting_bytes, BodyLimits.of_server(gateway.settings.server)),
         )
-        self.sessions: set[ChatSession] = set()
+        self.sessions: set[Session] = set()
         self._no_sessions = trio.Event()
         self.config["MAX_CONTENT_LENGTH"] = _LARGEST_PAGE_REQUEST
         self.config["RESPONSE_TIMEOUT"] = None
@@ -175,10 +179,10 @@ class ForebayApp(QuartTrio):
         self.register_error_handler(HTTPException, _speak_http)
         self.register_error_handler(Exception, _speak_fault)
 
-    def session_began(self, session: ChatSession) -> None:
+    def session_began(self, session: Session) -> None:
         self.sessions.add(session)
 
-    def session_ended(self, session: ChatSession) -> None:
+    def session_ended(self, session: Session) -> None:
         self.sessions.discard(session)
         if not self.sessions:
             self._no_sessions.set()
@@ -235,7 +239,7 @@ def _no_such_path(head: RequestHead) -> ApiFailure:
             message += f"; set the client's base URL to end in '{right or ':PORT'}'"
             break
     else:
-        if f"/v1{head.path}" in CHAT_PATHS or head.path == "/models":
+        if f"/v1{head.path}" in SESSIONS or head.path == "/models":
             message += "; set the client's base URL to end in '/v1'"
         elif (head.header("upgrade") or "").lower() == "websocket":
             message += " over WebSocket; use plain HTTP"

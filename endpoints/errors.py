@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from forebay.actors.gateway.failures import JobFailure, JobHistory
@@ -77,6 +77,18 @@ def history_headers(history: JobHistory) -> dict[str, str]:
         headers["x-forebay-blocked-target"] = history.blocker.target
     if history.position is not None:
         headers["x-forebay-position"] = str(history.position)
+    return headers
+
+
+def answer_headers(history: JobHistory, dropped: Sequence[str] = ()) -> dict[str, str]:
+    """What became of a request that is answered.
+
+    Args:
+        dropped: fields that its target's API can't say.
+    """
+    headers = history_headers(history)
+    if dropped:
+        headers["x-forebay-dropped"] = ", ".join(dropped)
     return headers
 
 

@@ -56,6 +56,16 @@ def dumps_text(value: JsonValue) -> str:
     return dumps(value).decode()
 
 
+def is_writable(value: JsonValue) -> bool:
+    """Whether ``value`` can be written inside an answer, an event or a request: JSON can be read
+    more deeply nested than written, and what is around it adds some levels."""
+    try:
+        dumps([[[[[[[[value]]]]]]]])
+    except InvalidJson:
+        return False
+    return True
+
+
 def json_type_name(value: JsonValue) -> str:
     """The JSON name of a value's type, for error messages."""
     match value:

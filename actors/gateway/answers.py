@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING
 
 import trio
 
 from forebay.actors.gateway.failures import network_failure
+from forebay.actors.gateway.operations import Content, UpstreamRequest
+from forebay.actors.scheduling.gates import Ending
 from forebay.actors.upstream import AnswerBroken, UpstreamAnswer
 from forebay.protocol.canonical.events import (
     ArgumentsDelta,
@@ -26,9 +27,6 @@ from forebay.protocol.canonical.events import (
 )
 from forebay.protocol.canonical.requests import Refusal, Text, Thinking, ToolCall
 from forebay.protocol.dialects.base import StreamDecoder
-
-if TYPE_CHECKING:
-    from forebay.actors.gateway.calls import UpstreamRequest
 
 _BYTES_PER_TOKEN = 4
 _PATIENCE_FOR_THE_END = 1.0
@@ -47,7 +45,7 @@ class Piece:
         return bool(self.raw)
 
 
-class WholeAnswer:
+class WholeAnswer(Content):
     """A whole answer."""
 
     def __init__(
@@ -68,7 +66,6 @@ class WholeAnswer:
 
     @property
     def output_estimate(self) -> int:
-        """Tokens of output, by length."""
         size = 0
         for part in self.response.parts:
             match part:
@@ -81,8 +78,10 @@ class WholeAnswer:
         return max(1, size // _BYTES_PER_TOKEN)
 
 
-class StreamedAnswer:
+class StreamedAnswer(Content):
     """A stream that has begun to say something. Iterate it once, in one task."""
+
+    is_whole = False
 
     def __init__(
         self,
@@ -94,8 +93,7 @@ class StreamedAnswer:
         at_end: bool,
     ) -> None:
         self.request = request
-        self.usage: Usage | None = None
-        """The latest report."""
+        self._usage: Usage | None = None
         self.finished = False
         """The upstream said that the answer is complete."""
         self.failed = False
@@ -108,9 +106,18 @@ class StreamedAnswer:
         self._output_bytes = 0
 
     @property
+    def usage(self) -> Usage | None:
+        return self._usage
+
+    @property
     def output_estimate(self) -> int:
-        """Tokens of output so far, by length."""
         return self._output_bytes // _BYTES_PER_TOKEN
+
+    @property
+    def ending(self) -> Ending:
+        if self.failed:
+            return Ending.FAILED
+        return Ending.SERVED if self.finished else Ending.ABANDONED
 
     def __aiter__(self) -> AsyncIterator[Piece]:
         return self
@@ -159,9 +166,9 @@ class StreamedAnswer:
             case ArgumentsDelta(json=json):
                 self._output_bytes += len(json)
             case UsageReport(usage=usage):
-                self.usage = usage
+                self._usage = usage
             case Start(usage=usage) if usage is not None:
-                self.usage = usage
+                self._usage = usage
             case Finish():
                 self.finished = True
                 self._end_by = trio.current_time() + _PATIENCE_FOR_THE_END

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import trio
 
 from forebay.actors.gateway.answers import StreamedAnswer
+from forebay.actors.gateway.chat_operation import ChatOperation
 from forebay.actors.gateway.failures import JobHistory
 from forebay.actors.gateway.jobs import Client, Job
 from forebay.protocol.canonical.assembly import ResponseAssembler
@@ -118,8 +119,7 @@ class ChatStream:
                 / 1000
             )
         job = Job(
-            codec=None,
-            request=self._request,
+            operation=ChatOperation(self._request),
             client=self._client,
             arrived_at=now,
             deadline=now + max_wait,

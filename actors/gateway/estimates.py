@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forebay.actors.gateway.jobs import RequestSize
+from forebay.actors.gateway.sizes import RequestSize
 from forebay.protocol.canonical.events import Usage
 
 _FIRST_TOKENS_PER_BYTE = 1 / 3
@@ -27,7 +27,7 @@ class TokenEstimator:
         """Take in what a provider has counted."""
         if not usage.counted:
             return
-        if size.media == 0 and size.text_bytes >= 64 and usage.input_total:
+        if not size.media and not size.tokens_told and size.text_bytes >= 64 and usage.input_total:
             measured = usage.input_total / size.text_bytes
             self._tokens_per_byte += _SMOOTHING * (measured - self._tokens_per_byte)
         self._output += _SMOOTHING * (usage.output - self._output)

@@ -6,6 +6,7 @@ of them are for operators, in :attr:`CallFailure.detail`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forebay.actors.gateway.provider import Target
@@ -54,6 +55,16 @@ class JobHistory:
     position: int | None = None
 
 
+def joined_history(histories: Sequence[JobHistory]) -> JobHistory:
+    """Of several jobs that one request was made of."""
+    targets = dict.fromkeys(each.target for each in histories if each.target is not None)
+    return JobHistory(
+        waited=max(each.waited for each in histories),
+        attempts=sum(each.attempts for each in histories),
+        target=", ".join(targets) or None,
+    )
+
+
 class JobFailure(ApiFailure):
     """The job has no answer. ``relayed`` is set where the upstream's own words may be passed on."""
 
@@ -63,6 +74,16 @@ class JobFailure(ApiFailure):
         super().__init__(error)
         self.history = history
         self.relayed = relayed
+
+
+def shutting_down(history: JobHistory | None = None) -> JobFailure:
+    """Nobody will be served any more."""
+    return JobFailure(
+        ApiError(
+            kind=ErrorKind.UNAVAILABLE, message="the gateway is shutting down", retry_after=1.0
+        ),
+        history or JobHistory(),
+    )
 
 
 def network_failure(failure: UpstreamFailure, target: Target) -> CallFailure:

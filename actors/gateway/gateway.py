@@ -7,45 +7,36 @@ themselves. :class:`Gateway` is what sessions and embedding programs hold.
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Generic
 
 import trio
 
 from forebay.actors.config import Settings
-from forebay.actors.gateway.answers import StreamedAnswer, WholeAnswer
 from forebay.actors.gateway.byte_budget import ByteBudget
-from forebay.actors.gateway.calls import open_answer
 from forebay.actors.gateway.catalog import Catalog, Resolution
 from forebay.actors.gateway.chat import ChatStream
-from forebay.actors.gateway.failures import CallFailed, JobFailure, JobHistory
-from forebay.actors.gateway.jobs import ANONYMOUS, Client, Job, RequestSize, measure
+from forebay.actors.gateway.failures import JobFailure, JobHistory, shutting_down
+from forebay.actors.gateway.job_run import JobRun
+from forebay.actors.gateway.jobs import ANONYMOUS, Client, Job
+from forebay.actors.gateway.operations import ContentT, Operation
 from forebay.actors.gateway.provider import Provider, Target
 from forebay.actors.gateway.supervision import CloseModels, DescribeGateway, GatewayStatus
-from forebay.actors.gateway.waiting import NoTargetLeft, Place, WaitExpired, WaitingLane
 from forebay.actors.kernel import ActorSystem, Ref
-from forebay.actors.scheduling.gates import Demand, Ending, Outcome
-from forebay.actors.scheduling.grants import Grant
-from forebay.actors.scheduling.targets import Route
-from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
-from forebay.protocol.canonical.events import Usage
+from forebay.protocol.canonical.errors import ApiError, ErrorKind
 from forebay.protocol.canonical.requests import ChatRequest
-from forebay.protocol.providers.base import CallFailure, FailureKind
 
-_MOST_FAILURES = 3
-"""Calls of one job that may break before its client is told. Refusals don't count."""
-_CLOSE_SECONDS = 1.0
-_STEPS_TO_SEND = 2
-"""Of the scheduler, from a grant until the request is on its way."""
+_MOST_JOBS_AT_ONCE = 16
+"""Of one request that was split; the others wait for these."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Generic[ContentT]):
     """An answer that has begun, and how it came about."""
 
-    content: StreamedAnswer | WholeAnswer
+    content: ContentT
     history: JobHistory
 
 
@@ -112,7 +103,9 @@ class Gateway:
         return ChatStream(self, request, client=client, max_wait=max_wait)
 
     @asynccontextmanager
-    async def open_answer(self, job: Job, resolution: Resolution) -> AsyncIterator[Answer]:
+    async def open_answer(
+        self, job: Job[ContentT], resolution: Resolution
+    ) -> AsyncIterator[Answer[ContentT]]:
         """Wait for a permit, make the call, and hand out its answer once it has content.
 
         A refused or broken call before any content sends the job back to its own place, where
@@ -123,255 +116,65 @@ class Gateway:
             JobFailure: the job has no answer: its time was up (RATE_LIMITED), no target is left
                 (UNAVAILABLE), the request was rejected, or the upstream broke.
         """
-        attempt = await _JobRun(self, job, resolution).run()
+        if self.draining:
+            raise shutting_down()
+        targets = self.serving(job.operation, resolution)
+        try:
+            attempt = await JobRun(job, resolution, targets).run()
+        except JobFailure as failure:
+            raise self._in_drain(failure) from None
         try:
             yield Answer(attempt.content, attempt.history)
         finally:
-            attempt.settle()
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
-                await attempt.stack.aclose()
+            await attempt.aclose()
 
+    def _in_drain(self, failure: JobFailure) -> JobFailure:
+        """What a client is told whose job has failed: that the gateway ends, if it is that."""
+        ends = self.draining and failure.error.kind is ErrorKind.UNAVAILABLE
+        return shutting_down(failure.history) if ends else failure
 
-class _Attempt:
-    """A call whose answer has begun."""
+    async def answers(
+        self, jobs: Sequence[Job[ContentT]], resolution: Resolution
+    ) -> list[Answer[ContentT]]:
+        """The whole answers to the jobs that one request was split into, in their order.
 
-    def __init__(
-        self,
-        content: StreamedAnswer | WholeAnswer,
-        stack: AsyncExitStack,
-        history: JobHistory,
-        target: Target,
-        grant: Grant,
-        size: RequestSize,
-    ) -> None:
-        self.content = content
-        self.stack = stack
-        self.history = history
-        self._target = target
-        self._grant = grant
-        self._size = size
+        Raises:
+            JobFailure: one of them has none; the others are given up.
+        """
+        answers: dict[int, Answer[ContentT]] = {}
+        failures: list[JobFailure] = []
+        limiter = trio.CapacityLimiter(_MOST_JOBS_AT_ONCE)
 
-    def settle(self) -> None:
-        """Return the permit with what the call really used. Again: does nothing."""
-        usage = self.content.usage
-        if usage is not None and usage.counted:
-            self._target.estimator.learn(self._size, usage)
-            tokens = float(usage.total)
-        else:
-            read = usage or Usage(
-                input_uncached=round(self._target.estimator.estimate(self._size, 0)),
-                counted=False,
-            )
-            tokens = float(read.input_total + self.content.output_estimate)
-        self._grant.finish(
-            Outcome(ending=self._ending(), tokens=max(1.0, tokens)),
-            served=True,
-            now=trio.current_time(),
-        )
+        async def get(index: int, nursery: trio.Nursery) -> None:
+            async with limiter:
+                try:
+                    async with self.open_answer(jobs[index], resolution) as answer:
+                        answers[index] = answer
+                except JobFailure as failure:
+                    failures.append(failure)
+                    nursery.cancel_scope.cancel()
 
-    def _ending(self) -> Ending:
-        match self.content:
-            case WholeAnswer():
-                return Ending.SERVED
-            case StreamedAnswer():
-                if self.content.failed:
-                    return Ending.FAILED
-                return Ending.SERVED if self.content.finished else Ending.ABANDONED
-            case _:
-                assert_never(self.content)
+        async with trio.open_nursery() as nursery:
+            for index in range(len(jobs)):
+                nursery.start_soon(get, index, nursery)
+        if failures:
+            raise failures[0]
+        return [answers[index] for index in range(len(jobs))]
 
+    def serving(self, operation: Operation[ContentT], resolution: Resolution) -> tuple[Target, ...]:
+        """The targets that have an API for ``operation``.
 
-class _JobRun:
-    """One job on its way: places, permits and attempts, until an answer begins."""
-
-    def __init__(self, gateway: Gateway, job: Job, resolution: Resolution) -> None:
-        self._gateway = gateway
-        self._job = job
-        self._resolution = resolution
-        self._size = measure(job.request)
-        self._place: Place | None = None
-        self._attempts = 0
-        self._failures = 0
-        self._failed_at: set[Route] = set()
-        self._last_target: Target | None = None
-
-    async def run(self) -> _Attempt:
-        if self._gateway.draining:
-            raise self._unavailable("the gateway is shutting down")
-        grant = await self._first_grant()
-        while True:
-            outcome = await self._attempt(grant)
-            if isinstance(outcome, _Attempt):
-                return outcome
-            grant = await self._next_grant(grant, outcome)
-
-    def _lane(self) -> WaitingLane:
-        targets = self._resolution.targets
-        if all(target.pooled.out is not None for target in targets):
-            raise self._unavailable("; ".join(f"{t.name}: {t.pooled.out}" for t in targets))
-        # With those that are out: they may be back before the job has started.
-        return self._resolution.model.lane(targets)
-
-    async def _first_grant(self) -> Grant:
-        lane = self._lane()
-        estimator = self._resolution.targets[0].estimator
-        tokens = estimator.estimate(self._size, self._job.request.max_output_tokens)
-        self._place = Place(Demand(tokens))
-        client = self._job.client
-        try:
-            return await lane.wait(self._place, client.flow_key, client.weight, self._job.deadline)
-        except (WaitExpired, NoTargetLeft) as end:
-            raise self._no_grant(end) from None
-
-    async def _next_grant(self, grant: Grant, failed: CallFailed) -> Grant:
-        """Back to the job's own place, and wait again."""
-        assert self._place is not None
-        client = self._job.client
-        # First take out what is of no use: what the permit frees is granted at once.
-        provider = self._gateway.providers[grant.target.pool.name]
-        provider.exclusions.react(failed.failure, grant)
-        try:
-            lane = self._lane()
-            # First back to its place, then give the permit back: what that frees is the job's.
-            lane.put_back(self._place, client.flow_key, client.weight)
-        except NoTargetLeft as end:
-            raise self._no_grant(end) from None
-        finally:
-            self._finish(grant, failed.failure)
-        try:
-            return await lane.wait_again(self._place, client.flow_key, self._job.deadline)
-        except (WaitExpired, NoTargetLeft) as end:
-            raise self._no_grant(end) from None
-
-    async def _attempt(self, grant: Grant) -> _Attempt | CallFailed:
-        """One call; what failed but may be tried again is returned."""
-        target = self._gateway.providers[grant.target.pool.name].targets[grant.target.name]
-        self._attempts += 1
-        self._last_target = target
-        started_at = trio.current_time()
-        stack = AsyncExitStack()
-        try:
-            content = await open_answer(self._job, target, grant, stack)
-        except CallFailed as failed:
-            if failed.failure.kind in _UPSTREAM_TROUBLE:
-                target.last_failure.note(failed.failure, trio.current_time())
-            await _close(stack)
-            return self._failed(failed, grant)
-        except ApiFailure as failure:
-            grant.finish(Outcome(ending=Ending.UNUSED), served=False, now=trio.current_time())
-            raise JobFailure(failure.error, self._history()) from None
-        except BaseException:
-            read = target.estimator.estimate(self._size, 0)
-            grant.finish(
-                Outcome(ending=Ending.ABANDONED, tokens=read), served=True, now=trio.current_time()
-            )
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
-                await stack.aclose()
-            raise
-        grant.accepted(trio.current_time())
-        attempt = _Attempt(content, stack, self._history(started_at), target, grant, self._size)
-        if isinstance(content, WholeAnswer):
-            # Nothing more is asked of the upstream: the slot is free while the client reads.
-            attempt.settle()
-            await _close(stack)
-            # Whoever was granted the slot sends its request before this one's answer is written:
-            # an upstream that stands idle is dearer than a fraction of a millisecond here.
-            for _ in range(_STEPS_TO_SEND):
-                await trio.lowlevel.checkpoint()
-        return attempt
-
-    def _failed(self, failed: CallFailed, grant: Grant) -> CallFailed:
-        """``failed`` if the job may go on; else raise what its client is told."""
-        failure = failed.failure
-        if failure.kind is FailureKind.SERVER_FAILED:
-            self._failures += 1
-        if failure.kind is FailureKind.REQUEST_REJECTED:
-            self._finish(grant, failure)
-            raise JobFailure(failure.error, self._history(), failed.relayed)
-        if self._failures >= _MOST_FAILURES:
-            self._finish(grant, failure)
-            raise JobFailure(_as_upstream_fault(failure.error), self._history())
-        return failed
-
-    def _finish(self, grant: Grant, failure: CallFailure) -> None:
-        """Give the permit of a failed call back."""
-        ending = _ENDINGS[failure.kind]
-        if ending is Ending.FAILED:
-            if grant.route in self._failed_at:
-                # It may well be the request that breaks the upstream: its repeats must not open
-                # the circuit breaker for everybody.
-                ending = Ending.ABANDONED
-            self._failed_at.add(grant.route)
-        outcome = Outcome(ending=ending, tokens=1.0, retry_after=failure.retry_after)
-        grant.finish(outcome, served=False, now=trio.current_time())
-
-    def _no_grant(self, end: WaitExpired | NoTargetLeft) -> JobFailure:
-        if isinstance(end, NoTargetLeft):
-            return self._unavailable(str(end))
-        seconds = end.blocker.seconds if end.blocker is not None else 1.0
-        waited = trio.current_time() - self._job.arrived_at
-        return JobFailure(
-            ApiError(
-                kind=ErrorKind.RATE_LIMITED,
-                message=(
-                    f"waited {waited:.1f} s for a free place at model '{self._resolution.name}' "
-                    f"and none came up; try again in {_whole_seconds(seconds)} s"
+        Raises:
+            JobFailure: BAD_REQUEST, none has.
+        """
+        targets = tuple(filter(operation.served_by, resolution.targets))
+        if not targets:
+            raise JobFailure(
+                ApiError(
+                    kind=ErrorKind.BAD_REQUEST,
+                    message=f"model '{resolution.name}' has no target that {operation.verb}",
+                    param="model",
                 ),
-                code="rate_limit_exceeded",
-                retry_after=_whole_seconds(seconds),
-            ),
-            self._history(blocked=end),
-        )
-
-    def _unavailable(self, reason: str) -> JobFailure:
-        return JobFailure(
-            ApiError(
-                kind=ErrorKind.UNAVAILABLE,
-                message=f"nothing can serve model '{self._resolution.name}' now: {reason}",
-                retry_after=None if not self._gateway.draining else 1.0,
-            ),
-            self._history(),
-        )
-
-    def _history(
-        self, started_at: float | None = None, *, blocked: WaitExpired | None = None
-    ) -> JobHistory:
-        until = trio.current_time() if started_at is None else started_at
-        return JobHistory(
-            waited=until - self._job.arrived_at,
-            attempts=self._attempts,
-            target=None if self._last_target is None else self._last_target.name,
-            blocker=None if blocked is None else blocked.blocker,
-            position=None if blocked is None else blocked.position,
-        )
-
-
-async def _close(stack: AsyncExitStack) -> None:
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
-        await stack.aclose()
-
-
-def _as_upstream_fault(error: ApiError) -> ApiError:
-    """What the client is told of a provider's own failure, whatever words that came in."""
-    if error.kind in (ErrorKind.UPSTREAM_ERROR, ErrorKind.UPSTREAM_TIMEOUT):
-        return error
-    return ApiError(kind=ErrorKind.UPSTREAM_ERROR, message=error.message)
-
-
-def _whole_seconds(seconds: float) -> float:
-    """As ``retry-after`` says it: whole, at least 1 (clients hammer at 0)."""
-    return float(max(1, -int(-seconds // 1)))
-
-
-_UPSTREAM_TROUBLE = frozenset({FailureKind.UNREACHABLE, FailureKind.SERVER_FAILED})
-
-_ENDINGS = {
-    FailureKind.RATE_LIMITED: Ending.REFUSED,
-    FailureKind.OVERLOADED: Ending.OVERLOADED,
-    FailureKind.UNREACHABLE: Ending.UNREACHABLE,
-    FailureKind.SERVER_FAILED: Ending.FAILED,
-    FailureKind.REQUEST_REJECTED: Ending.SERVED,
-    FailureKind.QUOTA_SPENT: Ending.ABANDONED,
-    FailureKind.KEY_REJECTED: Ending.ABANDONED,
-    FailureKind.TARGET_FORBIDDEN: Ending.ABANDONED,
-}
+                JobHistory(),
+            )
+        return targets

@@ -38,6 +38,8 @@ class UpstreamTraits:
     """OpenAI chat: the server knows ``stream_options.include_usage``."""
     default_max_output_tokens: int = 8192
     """Sent where the dialect requires a limit and the client gave none."""
+    most_embedding_inputs: int | None = None
+    """How many inputs one request for embeddings may have; None: as many as the API allows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,9 @@ class _GivenNamesEncoder(StreamEncoder):
     def keepalive(self) -> bytes:
         return self._encoder.keepalive()
 
+    def relay(self, raw: bytes) -> bytes:
+        return self._encoder.relay(raw)
+
 
 def _stand_ins(request: ChatRequest) -> dict[str, str]:
     """By each name of the request that is not plain."""

@@ -75,6 +75,10 @@ class FailedAnswer:
     """Unix seconds."""
 
 
+def _every_model(model_id: str) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderProfile:
     """One kind of provider."""
@@ -92,6 +96,9 @@ class ProviderProfile:
     greeting: Greeting = Greeting.BEARER
     takes_hosts: bool = False
     """May be several equal hosts, each with its own slots."""
+    completes_text: Callable[[str], bool] = _every_model
+    """Whether a model of this id can go on with a text as it stands, where an API for that is
+    among ``paths``."""
     one_account: bool = True
     """Where the key or the quota fails for one model, it fails for all. Not at servers that pass
     the calls for some of their models on to somebody else."""

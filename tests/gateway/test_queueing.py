@@ -6,6 +6,7 @@ import trio
 from trio.testing import MockClock
 from worlds import one_provider, open_world
 
+from forebay.actors.gateway.chat_operation import ChatOperation
 from forebay.actors.gateway.jobs import ANONYMOUS, Job
 from forebay.endpoints.sandbox import SandboxOptions
 from forebay.protocol.canonical.requests import ChatRequest, user_turn
@@ -101,7 +102,7 @@ async def test_the_next_call_is_under_way_before_the_answer_is_written(
 
         async def ask() -> None:
             now = trio.current_time()
-            job = Job(codec=None, request=request, arrived_at=now, deadline=now + 100)
+            job = Job(operation=ChatOperation(request), arrived_at=now, deadline=now + 100)
             async with world.gateway.open_answer(job, resolution):
                 upstream = world.connections_to_sandboxes.stats()["http://up.test:80"]
                 under_way.append(upstream.active)

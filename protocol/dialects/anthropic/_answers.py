@@ -10,12 +10,12 @@ from forebay.protocol.canonical.requests import Opaque, Refusal, Text, Thinking,
 from forebay.protocol.dialects.anthropic._errors import read_error
 from forebay.protocol.dialects.anthropic._names import ANTHROPIC, kept, marked, raw_fields
 from forebay.protocol.dialects.anthropic._stop_reasons import read_stop_reason, spoken_stop_reason
-from forebay.protocol.dialects.anthropic._tool_input import arguments_of, input_of, is_writable
+from forebay.protocol.dialects.anthropic._tool_input import arguments_of, input_of
 from forebay.protocol.dialects.anthropic._usage import USAGE_FIELDS, read_usage, usage_object
 from forebay.protocol.dialects.base import ReplyContext
 from forebay.protocol.dialects.fields import rest_of
 from forebay.protocol.dialects.tool_ids import issued_id
-from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, is_writable
 
 _ID_PREFIX = "msg_"
 

@@ -30,11 +30,11 @@ from forebay.protocol.dialects.anthropic._answers import string_in
 from forebay.protocol.dialects.anthropic._errors import read_error
 from forebay.protocol.dialects.anthropic._names import ANTHROPIC
 from forebay.protocol.dialects.anthropic._stop_reasons import read_stop_reason
-from forebay.protocol.dialects.anthropic._tool_input import arguments_of, is_writable
+from forebay.protocol.dialects.anthropic._tool_input import arguments_of
 from forebay.protocol.dialects.anthropic._usage import read_usage
 from forebay.protocol.dialects.base import StreamDecoder
 from forebay.protocol.framing import DEFAULT_FRAME_LIMIT, FrameTooLong, SseEvent, SseFramer
-from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, is_writable, loads
 
 _KIND_OF_BLOCK = {
     "text": PartKind.TEXT,

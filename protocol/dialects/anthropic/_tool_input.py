@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, dumps, dumps_text, loads
+from forebay.protocol.jsontext import (
+    InvalidJson,
+    JsonObject,
+    JsonValue,
+    dumps_text,
+    is_writable,
+    loads,
+)
 
 RAW_INPUT = "_raw"
 """The field that carries arguments which are no JSON object."""
@@ -36,13 +43,3 @@ def input_of(arguments: str) -> JsonObject:
     if not isinstance(value, dict) or (brackets > _SURELY_WRITABLE and not is_writable(value)):
         return {RAW_INPUT: arguments}
     return value
-
-
-def is_writable(value: JsonValue) -> bool:
-    """Whether ``value`` can be written inside an answer or a request: JSON can be read more deeply
-    nested than written, and what is around it adds some levels."""
-    try:
-        dumps([[[[[[[[value]]]]]]]])
-    except InvalidJson:
-        return False
-    return True

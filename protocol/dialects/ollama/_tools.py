@@ -26,6 +26,7 @@ from forebay.protocol.jsontext import (
     JsonObject,
     JsonValue,
     dumps_text,
+    is_writable,
     loads,
     loads_object,
 )
@@ -35,8 +36,6 @@ _FUNCTION_FIELDS = frozenset({"name", "description", "parameters"})
 _CALL_FIELDS = frozenset({"id", "function"})
 _CALLED_FIELDS = frozenset({"name", "arguments"})
 _HARMLESS_BRACKETS = 200
-_LEVELS_AROUND_ARGUMENTS = 8
-"""Or a few less: body, messages, message, calls, call, function."""
 
 
 def decode_tools(body: JsonObject) -> tuple[Tool, ...]:
@@ -187,14 +186,7 @@ def _can_be_written(text: str, value: JsonObject) -> bool:
     """More levels can be read than written. Few texts have enough brackets to be looked at."""
     if text.count("{") + text.count("[") < _HARMLESS_BRACKETS:
         return True
-    nested: JsonValue = value
-    for _ in range(_LEVELS_AROUND_ARGUMENTS):
-        nested = [nested]
-    try:
-        arguments_text(nested)
-    except InvalidJson:
-        return False
-    return True
+    return is_writable(value)
 
 
 def _function_of(raw: JsonObject, path: str) -> JsonObject:

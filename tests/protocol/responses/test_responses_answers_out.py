@@ -186,7 +186,9 @@ def test_a_refusal_in_words_is_complete(
     codec: OpenAIResponsesCodec, reply_to: MakesContext
 ) -> None:
     answer = _answer(Refusal("no"), finish=FinishReason.REFUSAL)
-    assert codec.encode_response(answer, reply_to(asked={}))["status"] == "completed"
+    response = codec.encode_response(answer, reply_to(asked={}))
+    [message] = _items(response)
+    assert response["status"] == message["status"] == "completed"
 
 
 def test_usage_includes_cached_and_reasoning_tokens_once_traps_60_62(

@@ -103,6 +103,8 @@ def test_before_the_upstreams_first_event_and_after_its_last_only_comments_are_s
     assert encoder.keepalive().startswith(b":")
     encoder.relay(captured("vllm-0.32.0-cpu/responses-stream").body)
     assert encoder.keepalive().startswith(b":")
+    encoder.relay(b"data: [DONE]\n\n")
+    assert encoder.keepalive().startswith(b":")
 
 
 def test_an_error_noticed_here_ends_the_answer_that_the_client_knows_trap_89(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import (
     ArgumentsDelta,
     Finish,
@@ -84,8 +85,7 @@ class JoinedCompletionStream:
             case Finish():
                 return self._finish(index, event)
             case StreamError():
-                self._ended = True
-                return framed(encode_api_error(event.error).body)
+                return self.fail(event.error)
             case ThinkingDelta():
                 # This API has no place for it.
                 self._written_bytes += bytes_of(event.text)
@@ -94,6 +94,13 @@ class JoinedCompletionStream:
                 return b""
             case _:
                 assert_never(event)
+
+    def fail(self, error: ApiError) -> bytes:
+        """The bytes that end the whole stream with ``error``; empty where it has ended."""
+        if self._ended:
+            return b""
+        self._ended = True
+        return framed(encode_api_error(error).body)
 
     def keepalive(self) -> bytes:
         return WHILE_SILENT if self._head else WHILE_QUEUED

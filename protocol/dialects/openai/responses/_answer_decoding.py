@@ -12,13 +12,12 @@ from forebay.protocol.dialects.openai.responses._names import kept
 from forebay.protocol.dialects.openai.responses._output_items import (
     finish_of,
     incomplete_reason,
-    is_writable,
     objects_in,
     parts_of,
     said,
     text_in,
 )
-from forebay.protocol.jsontext import JsonObject, JsonValue
+from forebay.protocol.jsontext import JsonObject, JsonValue, is_writable
 
 _LATEST_SECOND = 2**53
 _BODY_FIELDS = frozenset(

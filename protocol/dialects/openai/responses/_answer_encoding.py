@@ -20,6 +20,7 @@ from forebay.protocol.dialects.openai.responses._names import (
     raw_of,
 )
 from forebay.protocol.dialects.openai.responses._response_object import (
+    Ending,
     ResponseForm,
     encode_ending,
 )
@@ -41,9 +42,7 @@ def kept_output(response: ChatResponse, context: ReplyContext) -> list[JsonObjec
 
 
 def _encoded(response: ChatResponse, context: ReplyContext, items: list[JsonObject]) -> JsonObject:
-    ending = encode_ending(
-        response.finish, refused=any(isinstance(part, Refusal) for part in response.parts)
-    )
+    ending = _ending_of(response)
     usage = response.usage or estimated_usage(
         input_tokens=context.input_tokens_estimate, output_bytes=written_bytes(response.parts)
     )
@@ -67,8 +66,13 @@ def _encoded(response: ChatResponse, context: ReplyContext, items: list[JsonObje
     }
 
 
+def _ending_of(response: ChatResponse) -> Ending:
+    refused = any(isinstance(part, Refusal) for part in response.parts)
+    return encode_ending(response.finish, refused=refused)
+
+
 def _items(response: ChatResponse, form: ItemForm) -> list[JsonObject]:
-    ending = encode_ending(response.finish, refused=False)
+    ending = _ending_of(response)
     writer = _ItemWriter(form)
     for part in response.parts:
         writer.add(part)

@@ -153,8 +153,6 @@ class _ItemReader:
         self._has_calls = True
 
     def _add_result(self, result: ToolResult | Opaque) -> None:
-        if self._assistant:
-            self._end_turn()
         self._results.append(result)
 
     def _end_turn(self) -> None:

@@ -14,7 +14,7 @@ from forebay.protocol.dialects.openai.responses._call_forms import custom_argume
 from forebay.protocol.dialects.openai.responses._names import ITEM, RESPONSES
 from forebay.protocol.dialects.openai.responses._reasoning import PART_SEPARATOR
 from forebay.protocol.dialects.openai.responses._tools import CUSTOM, flat_name
-from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, dumps, dumps_text
+from forebay.protocol.jsontext import JsonObject, JsonValue, dumps_text, is_writable
 
 
 def text_in(obj: JsonObject, name: str) -> str:
@@ -105,16 +105,6 @@ def _arguments(value: JsonValue) -> str:
     if isinstance(value, dict):  # some servers send an object
         return dumps_text(value) if is_writable(value) else ""
     return value if isinstance(value, str) else ""
-
-
-def is_writable(value: JsonValue) -> bool:
-    """Whether ``value`` can be written inside an answer or an event: JSON can be read more deeply
-    nested than written, and what is around it adds some levels."""
-    try:
-        dumps([[[[[[[[value]]]]]]]])
-    except InvalidJson:
-        return False
-    return True
 
 
 def finish_of(status: JsonValue, reason: JsonValue, *, called: bool, refused: bool) -> FinishReason:

@@ -26,12 +26,27 @@ class StreamRelay:
     def __init__(self, *, client_id: str, next_number: int) -> None:
         self.client_id = client_id
         self.upstream_id = ""
-        self.next_number = next_number
-        self.ended = False
-        """The upstream has said its last event."""
         self._announced = bool(client_id)
         self._rewrites = bool(client_id)
+        self._next_number = next_number
+        self._ended = False
         self._frames = SseFramer(bare_json=True)
+        self._last: SseEvent | None = None
+        """The last event that passed unread: only where the gateway has to speak does it matter
+        what it was."""
+        self._unread = 0
+
+    @property
+    def next_number(self) -> int:
+        """The ``sequence_number`` that an event of the gateway's would have now."""
+        self._read_last()
+        return self._next_number
+
+    @property
+    def ended(self) -> bool:
+        """The upstream has said its last event."""
+        self._read_last()
+        return self._ended
 
     def feed(self, raw: bytes) -> bytes:
         """What the client gets of these bytes: they themselves, or the whole events in them."""
@@ -39,40 +54,51 @@ class StreamRelay:
             frames = self._frames.feed(raw)
         except FrameTooLong:
             return b"" if self._rewrites else raw
-        passed = [self._pass_on(frame) for frame in frames]
-        return b"".join(passed) if self._rewrites else raw
+        if self._rewrites:
+            return b"".join([self._rewritten(frame) for frame in frames])
+        for frame in frames:
+            if not frame.data.startswith(b"{"):
+                continue
+            self._last = frame
+            self._unread += 1
+            if not self.upstream_id:
+                self._read_last()
+        return raw
 
     def interpose(self, *, next_number: int) -> None:
         """The gateway has said something between two events."""
-        self.next_number = next_number
+        self._next_number = next_number
         self._rewrites = True
 
-    def _pass_on(self, frame: SseEvent) -> bytes:
-        try:
-            event = loads(frame.data)
-        except InvalidJson:
-            return _frame(frame.name, frame.data)
-        if not isinstance(event, dict):
-            return _frame(frame.name, frame.data)
-        name = text_in(event, "type") or frame.name
-        self.ended = self.ended or name in _TERMINAL
+    def _read_last(self) -> None:
+        if self._last is None:
+            return
+        event = _event_in(self._last)
+        if event is not None:
+            self._note(text_in(event, "type") or self._last.name, event)
+            number = event.get("sequence_number")
+            counted = self._next_number + self._unread - 1
+            self._next_number = (number if isinstance(number, int) else counted) + 1
+        self._last, self._unread = None, 0
+
+    def _note(self, name: str, event: JsonObject) -> None:
+        self._ended = self._ended or name in _TERMINAL
         response = event.get("response")
         if isinstance(response, dict):
             self.upstream_id = text_in(response, "id") or self.upstream_id
             self.client_id = self.client_id or self.upstream_id
-        if not self._rewrites:
-            number = event.get("sequence_number")
-            counted = number if isinstance(number, int) else self.next_number
-            self.next_number = counted + 1
-            return b""
+
+    def _rewritten(self, frame: SseEvent) -> bytes:
+        event = _event_in(frame)
+        if event is None:
+            return _frame(frame.name, frame.data)
+        name = text_in(event, "type") or frame.name
+        self._note(name, event)
         if name == "response.created" and self._announced:
             return b""
-        return self._rewritten(name, frame, event)
-
-    def _rewritten(self, name: str, frame: SseEvent, event: JsonObject) -> bytes:
         if "type" in event:  # not in an error that is no event of this API
-            event["sequence_number"] = self.next_number
-            self.next_number += 1
+            event["sequence_number"] = self._next_number
+            self._next_number += 1
         response = event.get("response")
         if isinstance(response, dict):
             response["id"] = self.client_id
@@ -80,6 +106,15 @@ class StreamRelay:
             return _frame(name, dumps(event))
         except InvalidJson:  # nested more deeply than can be written
             return _frame(frame.name, frame.data)
+
+
+def _event_in(frame: SseEvent) -> JsonObject | None:
+    """The event; None where the frame holds something else."""
+    try:
+        event = loads(frame.data)
+    except InvalidJson:
+        return None
+    return event if isinstance(event, dict) else None
 
 
 def _frame(name: str, data: bytes) -> bytes:

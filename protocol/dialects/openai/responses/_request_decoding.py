@@ -33,7 +33,7 @@ from forebay.protocol.dialects.openai.responses._names import RESPONSES
 from forebay.protocol.dialects.openai.responses._output_format import decode_text
 from forebay.protocol.dialects.openai.responses._reasoning import decode_reasoning
 from forebay.protocol.dialects.openai.responses._tools import decode_tool_choice, decode_tools
-from forebay.protocol.jsontext import InvalidJson, JsonObject, dumps
+from forebay.protocol.jsontext import JsonObject, is_writable
 
 INSTRUCTIONS = "instructions"
 """In the ``extras`` of a turn: it is the request's ``instructions``, not an item."""
@@ -76,8 +76,6 @@ _STRINGS = (
     "truncation",
 )
 _ECHOED = ("tools", "tool_choice", "text", "reasoning", "prompt", "conversation")
-_LEVELS_AROUND = 4
-"""Or less: an event, its response, an array of it."""
 
 
 def decode_request(body: JsonObject) -> ChatRequest:
@@ -214,10 +212,8 @@ def _check(body: JsonObject) -> None:
         optional_string(body, name)
     optional_int(body, "max_tool_calls")
     optional_object(body, "stream_options")
-    try:
-        echoed: JsonObject = {name: body[name] for name in _ECHOED if name in body}
-        dumps([[[[echoed]]]])
-    except InvalidJson:
+    echoed: JsonObject = {name: body[name] for name in _ECHOED if name in body}
+    if not is_writable(echoed):
         raise bad_request(
             "the request can't be answered: its tools or formats are nested too deeply"
-        ) from None
+        )

@@ -89,8 +89,8 @@ class ResponseForm:
 
     def brief(self, response_id: str, status: str) -> JsonObject:
         """The object without what may be long: for frames that only show that there is life."""
-        echo: JsonObject = {**self._echo, "instructions": None, "tools": [], "prompt": None}
-        return {**self._head(response_id, status, [], None, None, None), **echo}
+        left_out: JsonObject = {"instructions": None, "prompt": None, "text": None, "tools": []}
+        return {**self._head(response_id, status, [], None, None, None), **self._echo, **left_out}
 
     def _head(
         self,

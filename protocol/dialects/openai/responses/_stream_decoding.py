@@ -54,8 +54,7 @@ class ResponsesStreamDecoder(StreamDecoder):
         self._events: list[StreamEvent] = []
         self._started = False
         self._ended = False
-        self._next_part = 0
-        self._item_events = ItemEvents(self._take_index)
+        self._item_events = ItemEvents()
         self._items: list[StreamedItem] = []
         self._by_id: dict[str, StreamedItem] = {}
         self._by_index: dict[int, StreamedItem] = {}
@@ -89,11 +88,6 @@ class ResponsesStreamDecoder(StreamDecoder):
     def _taken(self) -> list[StreamEvent]:
         events, self._events = self._events, []
         return events
-
-    def _take_index(self) -> int:
-        index = self._next_part
-        self._next_part += 1
-        return index
 
     # Frames
 

@@ -6,7 +6,8 @@ say it whole; a text is never said twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from forebay.protocol.canonical.events import (
@@ -25,7 +26,6 @@ from forebay.protocol.dialects.openai.responses._output_items import (
     call_name,
     call_of,
     content_rest,
-    is_writable,
     objects_in,
     reasoning_rest,
     reasoning_text,
@@ -34,7 +34,7 @@ from forebay.protocol.dialects.openai.responses._output_items import (
 )
 from forebay.protocol.dialects.openai.responses._reasoning import PART_SEPARATOR
 from forebay.protocol.dialects.openai.responses._tools import CUSTOM_INPUT
-from forebay.protocol.jsontext import JsonObject, dumps_text
+from forebay.protocol.jsontext import JsonObject, dumps_text, is_writable
 
 _CUSTOM_HEAD = f'{{"{CUSTOM_INPUT}":"'
 _CUSTOM_TAIL = '"}'
@@ -62,14 +62,10 @@ class StreamedItem:
 
 
 class ItemEvents:
-    """Makes canonical events of what happens to items.
+    """Makes canonical events of what happens to items, and counts the parts that begin."""
 
-    Args:
-        next_index: Gives the index of a part that begins.
-    """
-
-    def __init__(self, next_index: Callable[[], int]) -> None:
-        self._next_index = next_index
+    def __init__(self) -> None:
+        self._indexes = itertools.count()
         self.called = False
         self.refused = False
 
@@ -89,7 +85,7 @@ class ItemEvents:
         if known is None or known[0] is not kind:
             if known is not None:
                 yield PartStop(known[1])
-            known = (kind, self._next_index())
+            known = (kind, next(self._indexes))
             first = not item.texts
             item.texts[at] = known
             self.refused = self.refused or kind is PartKind.REFUSAL
@@ -108,7 +104,7 @@ class ItemEvents:
         if whole and last is not None and at <= last[1]:
             return
         if item.thinking is None:
-            item.thinking = self._next_index()
+            item.thinking = next(self._indexes)
             yield PartStart(index=item.thinking, kind=PartKind.THINKING, extras=_shell_of(item))
         elif last is not None and last[1] != at:
             text = PART_SEPARATOR + text
@@ -150,7 +146,7 @@ class ItemEvents:
                 for _, part in item.texts.values():
                     yield PartStop(part)
                 if kind and is_writable(item.raw):
-                    index = self._next_index()
+                    index = next(self._indexes)
                     opaque = Opaque(RESPONSES, item.raw)
                     yield PartStart(index=index, kind=PartKind.OPAQUE, opaque=opaque)
                     yield PartStop(index)
@@ -176,7 +172,7 @@ class ItemEvents:
 
     def _end_reasoning(self, item: StreamedItem) -> Iterator[StreamEvent]:
         if item.thinking is None:
-            item.thinking = self._next_index()
+            item.thinking = next(self._indexes)
             yield PartStart(index=item.thinking, kind=PartKind.THINKING, extras=_shell_of(item))
             text = reasoning_text(item.raw)
             if text:
@@ -200,7 +196,7 @@ class ItemEvents:
 
     def _begin_call(self, item: StreamedItem) -> Iterator[StreamEvent]:
         self.called = True
-        item.call = self._next_index()
+        item.call = next(self._indexes)
         yield PartStart(
             index=item.call,
             kind=PartKind.TOOL_CALL,

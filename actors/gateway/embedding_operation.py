@@ -1,0 +1,124 @@
+"""Asking for embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from forebay.actors.gateway.calls import LARGEST_ANSWER, read_json, said_in_answer
+from forebay.actors.gateway.failures import CallFailed
+from forebay.actors.gateway.operations import (
+    Content,
+    Inbound,
+    Operation,
+    PreparedCall,
+    UpstreamRequest,
+    write_request,
+)
+from forebay.actors.gateway.provider import Target
+from forebay.actors.gateway.sizes import measure_inputs
+from forebay.actors.upstream import UpstreamAnswer
+from forebay.protocol.canonical.embeddings import EmbeddingRequest, EmbeddingResponse
+from forebay.protocol.canonical.errors import ApiFailure
+from forebay.protocol.canonical.events import StreamError, Usage
+from forebay.protocol.dialects.embeddings import EmbeddingCodec
+from forebay.protocol.dialects.registry import EMBEDDING_CODECS
+from forebay.protocol.jsontext import JsonObject
+
+
+class Embeddings(Content):
+    """Vectors, in the order of the inputs."""
+
+    def __init__(
+        self,
+        request: UpstreamRequest,
+        body: bytes,
+        fields: JsonObject,
+        response: EmbeddingResponse,
+        content_type: str | None,
+    ) -> None:
+        self.request = request
+        self.body = body
+        self.fields = fields
+        """What ``body`` says."""
+        self.response = response
+        self.content_type = content_type or "application/json"
+
+    @property
+    def usage(self) -> Usage | None:
+        return self.response.usage
+
+    @property
+    def output_estimate(self) -> int:
+        return 0
+
+
+class EmbeddingOperation(Operation[Embeddings]):
+    """The vectors of some inputs, as many as one call takes."""
+
+    verb = "makes embeddings"
+
+    def __init__(
+        self,
+        request: EmbeddingRequest,
+        codec: EmbeddingCodec,
+        inbound: Inbound | None = None,
+    ) -> None:
+        """
+        Args:
+            codec: of the API that the client speaks.
+            inbound: the request as it came; None where it is only a part of that.
+        """
+        self.request = request
+        self.size = measure_inputs(request)
+        self.most_output = 0
+        self._codec = codec
+        self._inbound = inbound
+
+    def served_by(self, target: Target) -> bool:
+        return any(True for _ in _codecs_of(target))
+
+    def prepare(self, target: Target) -> EmbeddingCall:
+        codecs = list(_codecs_of(target))
+        codec = self._codec if self._codec in codecs else codecs[0]
+        inbound = self._inbound if codec is self._codec else None
+        return EmbeddingCall(write_request(target, codec, self.request, inbound), codec)
+
+
+def most_inputs(targets: tuple[Target, ...]) -> int | None:
+    """How many inputs each of ``targets`` takes in one call; None: any number."""
+    limits = [
+        limit
+        for target in targets
+        for limit in (
+            next(_codecs_of(target)).most_inputs,
+            target.provider.profile.traits.most_embedding_inputs,
+        )
+        if limit is not None
+    ]
+    return min(limits, default=None)
+
+
+def _codecs_of(target: Target) -> Iterator[EmbeddingCodec]:
+    """Best first."""
+    for api in target.provider.profile.paths:
+        codec = EMBEDDING_CODECS.get(api)
+        if codec is not None:
+            yield codec
+
+
+class EmbeddingCall(PreparedCall[Embeddings]):
+    """A request for embeddings as it goes to a target."""
+
+    def __init__(self, request: UpstreamRequest, codec: EmbeddingCodec) -> None:
+        super().__init__(request)
+        self._codec = codec
+
+    async def read(self, answer: UpstreamAnswer) -> Embeddings:
+        body = await answer.read(LARGEST_ANSWER)
+        fields = read_json(body)
+        try:
+            response = self._codec.decode_response(fields)
+        except ApiFailure as failure:
+            event = StreamError(failure.error)
+            raise CallFailed(said_in_answer(self.request.target, event)) from None
+        return Embeddings(self.request, body, fields, response, answer.headers.get("content-type"))

@@ -1,0 +1,178 @@
+"""What a job can ask of a target, apart from what it is: the interfaces of all operations.
+
+An *operation* is asked for by a client once. For each attempt it writes a *prepared call* for the
+target that was granted, which then reads the upstream's answer as its *content*.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Generic, NamedTuple, Protocol, TypeVar
+from urllib.parse import quote, urlencode
+
+from forebay.actors.gateway.provider import Target
+from forebay.actors.gateway.sizes import RequestSize
+from forebay.actors.scheduling.gates import Ending
+from forebay.actors.upstream import UpstreamAnswer
+from forebay.protocol.canonical.embeddings import EmbeddingRequest
+from forebay.protocol.canonical.events import Usage
+from forebay.protocol.canonical.requests import ChatRequest, Dialect
+from forebay.protocol.dialects.base import Api, EncodedRequest, UpstreamTraits
+from forebay.protocol.jsontext import dumps
+from forebay.protocol.splice import replace_model
+
+
+class QueryField(NamedTuple):
+    """One field of a request's query, decoded."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """A request as it came over HTTP, for upstreams of the same API."""
+
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Names in lower case: what a provider of the same API may want to see."""
+    query: tuple[QueryField, ...] = ()
+    """Without what is the gateway's own."""
+
+
+class Content(ABC):
+    """An answer that has begun, or is whole."""
+
+    is_whole = True
+    """Nothing more is asked of the upstream."""
+
+    @property
+    @abstractmethod
+    def usage(self) -> Usage | None:
+        """What the upstream said that it used, the latest report."""
+
+    @property
+    @abstractmethod
+    def output_estimate(self) -> int:
+        """Tokens of output so far, by length."""
+
+    @property
+    def ending(self) -> Ending:
+        """How the call ends if it ends now."""
+        return Ending.SERVED
+
+
+ContentT = TypeVar("ContentT", bound=Content, covariant=True)
+RequestT = TypeVar("RequestT", ChatRequest, EmbeddingRequest)
+WrittenT = TypeVar("WrittenT", ChatRequest, EmbeddingRequest, contravariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamRequest:
+    """A request as it goes to a target."""
+
+    target: Target
+    dialect: Dialect
+    """Whose words the answer is in."""
+    passes_through: bool
+    """Same API on both sides: bytes go through unaltered."""
+    path: str
+    """Below the base URL, with the query."""
+    body: bytes
+    headers: dict[str, str] = field(repr=False)
+    dropped: tuple[str, ...] = ()
+
+
+class PreparedCall(ABC, Generic[ContentT]):
+    """A request, and how its answer is read."""
+
+    def __init__(self, request: UpstreamRequest) -> None:
+        self.request = request
+
+    @abstractmethod
+    async def read(self, answer: UpstreamAnswer) -> ContentT:
+        """Read an answer with a status below 400, until it has content (a stream) or is whole.
+
+        Raises:
+            CallFailed: it is none.
+            UpstreamFailure: it broke off.
+        """
+
+
+class Operation(ABC, Generic[ContentT]):
+    """What a client asks for."""
+
+    verb: str
+    """What a target does that serves it, in the third person: ``answers chats``."""
+    size: RequestSize
+    most_output: int | None
+    """Tokens, where the client bounds them."""
+
+    @abstractmethod
+    def served_by(self, target: Target) -> bool:
+        """Whether ``target``'s provider has an API for it."""
+
+    @abstractmethod
+    def prepare(self, target: Target) -> PreparedCall[ContentT]:
+        """Write the request for ``target``: the client's own bytes where the target speaks its
+        API and can take them.
+
+        Raises:
+            ApiFailure: BAD_REQUEST, the target's dialect can't say what the request means.
+        """
+
+
+class RequestWriter(Protocol[WrittenT]):
+    """What codecs of all kinds have for towards upstreams."""
+
+    @property
+    def api(self) -> Api: ...
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    def can_relay(self, request: WrittenT) -> bool: ...
+
+    def encode_request(self, request: WrittenT, traits: UpstreamTraits) -> EncodedRequest: ...
+
+
+def write_request(
+    target: Target, codec: RequestWriter[RequestT], request: RequestT, inbound: Inbound | None
+) -> UpstreamRequest:
+    """``request`` in the words of ``codec``, for ``target``.
+
+    Args:
+        inbound: what came, if it came in the same API: it goes as it is where it can.
+
+    Raises:
+        ApiFailure: BAD_REQUEST, they can't say what the request means.
+    """
+    profile = target.provider.profile
+    path = profile.paths[codec.api]
+    headers = dict(target.provider.headers)
+    if inbound is not None:
+        wanted = profile.forwarded_headers
+        headers.update((name, value) for name, value in inbound.headers.items() if name in wanted)
+        if inbound.query and profile.forwards_query:
+            path += "?" + urlencode(inbound.query, quote_via=quote)
+        if codec.can_relay(request):
+            return UpstreamRequest(
+                target=target,
+                dialect=codec.dialect,
+                passes_through=True,
+                path=path,
+                body=replace_model(inbound.body, target.model_id),
+                headers=headers,
+            )
+    encoded = codec.encode_request(replace(request, model=target.model_id), profile.traits)
+    return UpstreamRequest(
+        target=target,
+        dialect=codec.dialect,
+        passes_through=False,
+        path=path,
+        body=dumps(encoded.body),
+        headers={**encoded.headers, **headers},
+        dropped=encoded.dropped,
+    )
