@@ -164,7 +164,8 @@ class JobRun(Generic[ContentT]):
             grant.finish(
                 Outcome(ending=Ending.ABANDONED, tokens=read), served=True, now=trio.current_time()
             )
-            await _close(stack)
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSE_SECONDS):
+                await stack.aclose()
             raise
         grant.accepted(trio.current_time())
         history = self._history(started_at)
