@@ -60,6 +60,11 @@ class Server:
             open_files=len(os.listdir(proc / "fd")),
         )
 
+    def has_ended(self) -> bool:
+        """A zombie, which its parent has yet to bury, has."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] == "Z"
+
     def faults_logged(self) -> int:
         """Lines of its log at ERROR, and tracebacks."""
         text = self.log.read_text()
