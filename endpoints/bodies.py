@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,11 +15,18 @@ from forebay.actors.config import ServerSettings
 from forebay.actors.gateway.byte_budget import ByteBudget
 from forebay.endpoints.heads import RequestHead
 from forebay.endpoints.json_values import holds_more_values
-from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request
 
 MOST_VALUES: Final = 500_000
 """Of one body. Parsing them takes some tenths of a second and some tens of megabytes; as tokens of
 an embeddings request they are more than providers take."""
+
+_COMPRESSIONS: Final = {
+    "gzip": 16 + zlib.MAX_WBITS,
+    "x-gzip": 16 + zlib.MAX_WBITS,
+    "deflate": zlib.MAX_WBITS,
+}
+"""Content codings (RFC 9110, section 8.4.1), by zlib's window bits."""
 
 Receive = Callable[[], Awaitable[ASGIReceiveEvent]]
 
@@ -66,13 +74,15 @@ class BodyReader:
     ) -> AsyncIterator[bytes]:
         """The whole body; its bytes count against the budget until the block is left.
 
-        A body that does not say its length counts as one of the largest size until it is read.
+        A body that does not say its length, or is compressed, counts as one of the largest size
+        until it is read.
 
         Args:
             holder: whose bytes they are: who holds fewer comes first.
 
         Raises:
-            ApiFailure: TOO_LARGE, in bytes or in JSON values; RATE_LIMITED, no room for it until
+            ApiFailure: TOO_LARGE, in bytes or in JSON values; BAD_REQUEST, compressed in a way that
+                can't be read; RATE_LIMITED, no room for it until
                 ``deadline`` (trio's clock); REQUEST_TIMEOUT, the client fell silent or is too
                 slow.
             ClientGone: the client left.
@@ -80,7 +90,9 @@ class BodyReader:
         announced = head.content_length
         if announced is not None and announced > self._limits.largest:
             raise self._too_large()
-        amount = self._limits.largest if announced is None else announced
+        compression = _compression_of(head)
+        unknown = announced is None or compression is not None
+        amount = self._limits.largest if unknown or announced is None else announced
         with trio.move_on_at(deadline) as scope:
             loan = await self._budget.borrow(amount, holder=holder)
         if scope.cancelled_caught:
@@ -94,6 +106,8 @@ class BodyReader:
             )
         with loan.held():
             body = await self._receive_all(receive)
+            if compression is not None:
+                body = self._decompressed(body, compression)
             loan.shrink_to(len(body))
             if holds_more_values(body, MOST_VALUES):
                 raise _too_many_values()
@@ -120,6 +134,18 @@ class BodyReader:
             if not message["more_body"]:
                 return b"".join(pieces)
 
+    def _decompressed(self, body: bytes, window_bits: int) -> bytes:
+        decompressor = zlib.decompressobj(window_bits)
+        try:
+            plain = decompressor.decompress(body, self._limits.largest + 1)
+        except zlib.error:
+            raise bad_request("the request body is not what its content-encoding says") from None
+        if len(plain) > self._limits.largest:
+            raise self._too_large()
+        if not decompressor.eof:
+            raise bad_request("the compressed request body has no end")
+        return plain
+
     def _too_late(self, *, silent: bool) -> ApiFailure:
         limits = self._limits
         message = (
@@ -137,6 +163,23 @@ class BodyReader:
                 message=f"the request is larger than {self._limits.largest} bytes",
             )
         )
+
+
+def _compression_of(head: RequestHead) -> int | None:
+    """How the body is compressed, as zlib names it; None: not at all.
+
+    Raises:
+        ApiFailure: BAD_REQUEST, in a way that can't be read here.
+    """
+    name = (head.header("content-encoding") or "identity").strip().lower()
+    if name == "identity":
+        return None
+    if name not in _COMPRESSIONS:
+        raise bad_request(
+            f"content-encoding '{name[:40]}' can't be read here: send the body plain, or as gzip",
+            param="content-encoding",
+        )
+    return _COMPRESSIONS[name]
 
 
 def _too_many_values() -> ApiFailure:
