@@ -22,14 +22,17 @@ from werkzeug.exceptions import HTTPException
 from forebay.actors.gateway.failures import shutting_down
 from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.gateway.jobs import ANONYMOUS, Client
+from forebay.endpoints.azure_paths import as_plain
 from forebay.endpoints.bodies import BodyLimits, BodyReader, Receive
 from forebay.endpoints.door import Door
 from forebay.endpoints.errors import MethodNotAllowed, error_answer, internal_error
 from forebay.endpoints.heads import RequestHead
 from forebay.endpoints.model_pages import pages as model_pages
 from forebay.endpoints.operations import pages as operation_pages
+from forebay.endpoints.repeats import Repeats
 from forebay.endpoints.replies import Reply, raw_headers
-from forebay.endpoints.routes import SESSIONS, dialect_of
+from forebay.endpoints.response_pages import pages as response_pages
+from forebay.endpoints.routes import OPENAI_PATHS, SESSIONS, dialect_of, route_of
 from forebay.endpoints.serving import ClientDisconnected
 from forebay.endpoints.session import Session, SessionParts, watch_client
 from forebay.endpoints.visits import VISIT, Visit, visit
@@ -50,6 +53,7 @@ class Services:
     gateway: Gateway
     door: Door
     bodies: BodyReader
+    repeats: Repeats
 
 
 class _Connection(TrioASGIHTTPConnection):
@@ -61,7 +65,7 @@ class _Connection(TrioASGIHTTPConnection):
         return self.app
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        head = RequestHead.of_scope(self.scope)
+        head = as_plain(RequestHead.of_scope(self.scope), OPENAI_PATHS)
         request_id = _new_request_id()
         reply = Reply(send, _id_headers(request_id))
         try:
@@ -83,16 +87,16 @@ class _Connection(TrioASGIHTTPConnection):
     ) -> None:
         try:
             client = self._admit(head)
-            begin_session = SESSIONS.get(head.path)
-            if begin_session is None:
+            route = route_of(head.path)
+            if route is None:
                 self.scope["path"] = head.path
                 cast("dict[str, object]", self.scope)[VISIT] = Visit(head, client, request_id)
                 await super().__call__(receive, send)
                 return
-            if head.method != "POST":
-                raise MethodNotAllowed(head.method, head.path, ["POST"])
+            if head.method not in route.methods:
+                raise MethodNotAllowed(head.method, head.path, route.methods)
             services = self._forebay.services
-            session = begin_session(
+            session = route.begin(
                 SessionParts(
                     gateway=services.gateway,
                     bodies=services.bodies,
@@ -100,6 +104,7 @@ class _Connection(TrioASGIHTTPConnection):
                     client=client or ANONYMOUS,
                     reply=reply,
                     request_id=request_id,
+                    repeats=services.repeats,
                 )
             )
             await self._run(session, receive)
@@ -164,6 +169,7 @@ class ForebayApp(QuartTrio):
             gateway,
             Door(gateway.settings),
             BodyReader(gateway.waiting_bytes, BodyLimits.of_server(gateway.settings.server)),
+            Repeats(),
         )
         self.sessions: set[Session] = set()
         self._no_sessions = trio.Event()
@@ -175,6 +181,7 @@ class ForebayApp(QuartTrio):
         self.url_map.strict_slashes = False
         self.register_blueprint(model_pages(gateway))
         self.register_blueprint(operation_pages(gateway))
+        self.register_blueprint(response_pages(gateway))
         self.register_error_handler(ApiFailure, _speak)
         self.register_error_handler(HTTPException, _speak_http)
         self.register_error_handler(Exception, _speak_fault)

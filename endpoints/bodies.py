@@ -70,7 +70,13 @@ class BodyReader:
 
     @asynccontextmanager
     async def read(
-        self, head: RequestHead, receive: Receive, *, holder: str, deadline: float
+        self,
+        head: RequestHead,
+        receive: Receive,
+        *,
+        holder: str,
+        deadline: float,
+        is_json: bool = True,
     ) -> AsyncIterator[bytes]:
         """The whole body; its bytes count against the budget until the block is left.
 
@@ -79,6 +85,7 @@ class BodyReader:
 
         Args:
             holder: whose bytes they are: who holds fewer comes first.
+            is_json: it will be read as JSON, so its values must not be too many.
 
         Raises:
             ApiFailure: TOO_LARGE, in bytes or in JSON values; BAD_REQUEST, compressed in a way that
@@ -109,7 +116,7 @@ class BodyReader:
             if compression is not None:
                 body = self._decompressed(body, compression)
             loan.shrink_to(len(body))
-            if holds_more_values(body, MOST_VALUES):
+            if is_json and holds_more_values(body, MOST_VALUES):
                 raise _too_many_values()
             yield body
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 
-from forebay.actors.gateway.answers import StreamedAnswer, WholeAnswer
+from forebay.actors.gateway.answers import Piece, StreamedAnswer, WholeAnswer
 from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.chat_operation import ChatContent, ChatOperation
 from forebay.actors.gateway.gateway import Answer
@@ -14,10 +14,10 @@ from forebay.actors.gateway.sizes import measure
 from forebay.endpoints.errors import answer_headers
 from forebay.endpoints.session import JSON, STREAM_HEADERS, Session, SessionParts
 from forebay.protocol.canonical.errors import ApiError, ApiFailure
-from forebay.protocol.canonical.events import StreamError
+from forebay.protocol.canonical.events import Finish, StreamError
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.base import ChatCodec, ReplyContext, StreamEncoder
-from forebay.protocol.jsontext import dumps
+from forebay.protocol.jsontext import JsonObject, dumps
 
 
 class ChatSession(Session):
@@ -83,9 +83,11 @@ class ChatSession(Session):
     ) -> None:
         headers = answer_headers(answer.history, content.request.dropped)
         if content.request.passes_through:
+            await self._whole_is_ready(content, None, context)
             await self._reply.whole(200, content.body, content.content_type, headers)
         else:
             encoded = self._codec.encode_response(content.response, context)
+            await self._whole_is_ready(content, encoded, context)
             await self._reply.whole(200, dumps(encoded), JSON, headers)
 
     async def _send_stream(self, answer: Answer[ChatContent], content: StreamedAnswer) -> None:
@@ -98,7 +100,7 @@ class ChatSession(Session):
         await self._reply.commit(content_type, headers)
         async for piece in content:
             if passes_through and piece.said_by_upstream:
-                await self._reply.write(self._encoder.relay(piece.raw))
+                await self._write(self._encoder.relay(piece.raw), piece)
                 self._at_frame_end = piece.raw.endswith((b"\n\n", b"\r\n\r\n")) or (
                     piece.raw.endswith(b"\n") and not _is_sse(content_type)
                 )
@@ -108,11 +110,30 @@ class ChatSession(Session):
                     if isinstance(event, StreamError):
                         await self._fail(ApiFailure(event.error))
             else:
-                await self._reply.write(b"".join(map(self._encoder.encode, piece.events)))
+                await self._write(b"".join(map(self._encoder.encode, piece.events)), piece)
         if content.failed:
             # Broken off: the transfer must not end as if all had been said.
             return
         await self._reply.finish()
+
+    async def _write(self, data: bytes, piece: Piece) -> None:
+        if any(isinstance(event, Finish) for event in piece.events):
+            await self._stream_is_ready_to_end()
+        await self._reply.write(data)
+
+    # For those who keep answers.
+
+    async def _whole_is_ready(
+        self, content: WholeAnswer, encoded: JsonObject | None, context: ReplyContext
+    ) -> None:
+        """A whole answer is about to be sent.
+
+        Args:
+            encoded: what the client gets; None where it gets the upstream's own bytes.
+        """
+
+    async def _stream_is_ready_to_end(self) -> None:
+        """The encoder has been told all of a stream; its last bytes are about to be sent."""
 
 
 def _is_sse(content_type: str) -> bool:

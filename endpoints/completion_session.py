@@ -6,20 +6,25 @@ its own, and what they say goes to the client as one answer.
 
 from __future__ import annotations
 
-import trio
+from typing import Final
 
 from forebay.actors.gateway.answers import StreamedAnswer, WholeAnswer
 from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.chat_operation import ChatContent, ChatOperation
-from forebay.actors.gateway.failures import JobFailure, joined_history
+from forebay.actors.gateway.failures import JobHistory, joined_history
 from forebay.actors.gateway.gateway import Answer
 from forebay.actors.gateway.jobs import Job
+from forebay.actors.gateway.parts import serve_parts
 from forebay.endpoints.chat_session import ChatSession
 from forebay.endpoints.errors import answer_headers
 from forebay.endpoints.session import STREAM_HEADERS, SessionParts
-from forebay.protocol.canonical.errors import ApiError
+from forebay.protocol.canonical.errors import ApiError, bad_request
+from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.base import ReplyContext
 from forebay.protocol.dialects.openai import JoinedCompletionStream, OpenAICompletionsCodec
+
+_MOST_ANSWERS: Final = 2048
+"""Of one request that is split."""
 
 
 class CompletionSession(ChatSession):
@@ -41,6 +46,7 @@ class CompletionSession(ChatSession):
         if not several or all(map(whole.is_own_api_of, resolution.targets)):
             await super()._answer(job, resolution, context)
             return
+        _check_number_of_answers(request)
         jobs = [
             self._job(ChatOperation(part, self._completions), resolution)
             for part in self._completions.split(request)
@@ -68,30 +74,19 @@ class CompletionSession(ChatSession):
     async def _stream(
         self, jobs: list[Job[ChatContent]], resolution: Resolution, joined: JoinedCompletionStream
     ) -> None:
-        failures: list[JobFailure] = []
+        async def relay(index: int, job: Job[ChatContent]) -> JobHistory | None:
+            async with self._gateway.open_answer(job, resolution) as answer:
+                content = answer.content
+                assert isinstance(content, StreamedAnswer)  # each asks for a stream
+                headers = {**STREAM_HEADERS, **_headers([answer])}
+                await self._reply.commit(self._completions.stream_content_type, headers)
+                async for piece in content:
+                    frames = [joined.encode(index, event) for event in piece.events]
+                    await self._reply.write(b"".join(frames))
+                self._failed = self._failed or content.failed
+            return None if self._failed else answer.history
 
-        async def relay(index: int, nursery: trio.Nursery) -> None:
-            try:
-                async with self._gateway.open_answer(jobs[index], resolution) as answer:
-                    content = answer.content
-                    assert isinstance(content, StreamedAnswer)  # each asks for a stream
-                    headers = {**STREAM_HEADERS, **_headers([answer])}
-                    await self._reply.commit(self._completions.stream_content_type, headers)
-                    async for piece in content:
-                        frames = [joined.encode(index, event) for event in piece.events]
-                        await self._reply.write(b"".join(frames))
-                    if content.failed:
-                        self._failed = True
-            except JobFailure as failure:
-                failures.append(failure)
-            if failures or self._failed:
-                nursery.cancel_scope.cancel()
-
-        async with trio.open_nursery() as nursery:
-            for index in range(len(jobs)):
-                nursery.start_soon(relay, index, nursery)
-        if failures:
-            raise failures[0]
+        await serve_parts(jobs, relay)
         if not self._failed:
             await self._reply.finish()
 
@@ -102,6 +97,17 @@ class CompletionSession(ChatSession):
         if self._joined is None:
             return super()._error_frame(error)
         return self._joined.fail(error)
+
+
+def _check_number_of_answers(request: ChatRequest) -> None:
+    prompts = 1 if request.completion is None else len(request.completion.prompts)
+    if prompts * request.choices > _MOST_ANSWERS:
+        raise bad_request(
+            f"model '{request.model}' is asked for one answer at a time, and {prompts} prompts "
+            f"with 'n' {request.choices} ask for more than {_MOST_ANSWERS}: send several requests",
+            param="prompt",
+            code="array_above_max_length",
+        )
 
 
 def _headers(answers: list[Answer[ChatContent]]) -> dict[str, str]:

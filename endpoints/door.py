@@ -23,6 +23,7 @@ class Door:
                 weight=client.weight,
                 traffic_class=client.traffic_class,
                 models=None if client.models is None else frozenset(client.models),
+                manages_models=client.manage_models,
             )
             for name, client in settings.clients.items()
         }

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
-from forebay.actors.config import Hold
+from forebay.actors.config import Hold, OnUnsupported
 from forebay.protocol.canonical.errors import bad_request
 
 _LONGEST_WAIT_MS = 7 * 24 * 3600 * 1000
 _LISTS = frozenset({"anthropic-beta"})
 """Headers that may come in several lines, which then count as one."""
+
+_WayT = TypeVar("_WayT", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class RequestHead:
     path: str
     query: dict[str, str]
     headers: dict[str, str] = field(repr=False)
+    deployment: str | None = None
+    """The model that the path itself names, which then counts and not the body's."""
 
     @classmethod
     def of_scope(cls, scope: HTTPScope | WebsocketScope) -> RequestHead:
@@ -74,16 +80,27 @@ class RequestHead:
         Raises:
             ApiFailure: BAD_REQUEST, no such way.
         """
-        text = self.headers.get("x-forebay-hold")
+        return self._way("x-forebay-hold", Hold)
+
+    @property
+    def on_unsupported(self) -> OnUnsupported | None:
+        """What the request wants to become of what its target can't be told.
+
+        Raises:
+            ApiFailure: BAD_REQUEST, no such way.
+        """
+        return self._way("x-forebay-on-unsupported", OnUnsupported)
+
+    def _way(self, name: str, ways: type[_WayT]) -> _WayT | None:
+        text = self.headers.get(name)
         if text is None:
             return None
         try:
-            return Hold(text.strip().lower())
+            return ways(text.strip().lower())
         except ValueError:
-            ways = ", ".join(way.value for way in Hold)
+            known = ", ".join(way.value for way in ways)
             raise bad_request(
-                f"header x-forebay-hold must be one of {ways}, not '{text[:40]}'",
-                param="x-forebay-hold",
+                f"header {name} must be one of {known}, not '{text[:40]}'", param=name
             ) from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 from typing import TypeAlias
@@ -11,13 +12,29 @@ from forebay.endpoints.chat_session import ChatSession
 from forebay.endpoints.completion_session import CompletionSession
 from forebay.endpoints.embedding_session import EmbeddingSession
 from forebay.endpoints.heads import RequestHead
+from forebay.endpoints.management_session import BlobSession, ManagementSession
+from forebay.endpoints.relay_session import RelaySession
+from forebay.endpoints.response_session import ResponseCountSession, ResponseSession
 from forebay.endpoints.session import Session, SessionParts
 from forebay.endpoints.token_count_session import TokenCountSession
 from forebay.protocol.canonical.requests import Dialect
 from forebay.protocol.dialects.base import ChatCodec
 from forebay.protocol.dialects.ollama import OLLAMA
-from forebay.protocol.dialects.openai import OpenAICompletionsCodec
-from forebay.protocol.dialects.registry import CODECS, EMBEDDING_CODECS, SPEECH, TOKEN_COUNT_CODECS
+from forebay.protocol.dialects.ollama.management import MANAGEMENT, is_blob
+from forebay.protocol.dialects.openai import (
+    OPENAI,
+    OpenAICompletionsCodec,
+    OpenAIInputTokenCodec,
+    OpenAIResponsesCodec,
+)
+from forebay.protocol.dialects.registry import (
+    CODECS,
+    EMBEDDING_CODECS,
+    RELAYED,
+    SPEECH,
+    TOKEN_COUNT_CODECS,
+)
+from forebay.protocol.dialects.token_counts import TokenCountCodec
 
 SessionFactory: TypeAlias = Callable[[SessionParts], Session]
 
@@ -26,8 +43,18 @@ def _chat_sessions(codec: ChatCodec) -> SessionFactory:
     match codec:
         case OpenAICompletionsCodec():
             return partial(CompletionSession, codec=codec)
+        case OpenAIResponsesCodec():
+            return partial(ResponseSession, codec=codec)
         case _:
             return partial(ChatSession, codec=codec)
+
+
+def _count_sessions(codec: TokenCountCodec) -> SessionFactory:
+    match codec:
+        case OpenAIInputTokenCodec():
+            return partial(ResponseCountSession, codec=codec)
+        case _:
+            return partial(TokenCountSession, codec=codec)
 
 
 SESSIONS: Mapping[str, SessionFactory] = MappingProxyType(
@@ -37,19 +64,47 @@ SESSIONS: Mapping[str, SessionFactory] = MappingProxyType(
             codec.path: partial(EmbeddingSession, codec=codec)
             for codec in EMBEDDING_CODECS.values()
         },
+        **{codec.path: _count_sessions(codec) for codec in TOKEN_COUNT_CODECS.values()},
         **{
-            codec.path: partial(TokenCountSession, codec=codec)
-            for codec in TOKEN_COUNT_CODECS.values()
+            path: partial(RelaySession, api=relayed)
+            for relayed in RELAYED.values()
+            for path in relayed.paths
         },
     }
 )
 """By path; all by POST."""
 
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What serves a path, and by which methods."""
+
+    begin: SessionFactory
+    methods: tuple[str, ...] = ("POST",)
+
+
+_MANAGEMENT: Mapping[str, Route] = {
+    api.path: Route(partial(ManagementSession, api=api), (api.method,)) for api in MANAGEMENT
+}
+_BLOB = Route(BlobSession, ("HEAD", "POST"))
+
+
+def route_of(path: str) -> Route | None:
+    """What serves requests to ``path`` in a session; None where that is for a page."""
+    begin = SESSIONS.get(path)
+    if begin is not None:
+        return Route(begin)
+    return _BLOB if is_blob(path) else _MANAGEMENT.get(path)
+
+
 _DIALECTS: Mapping[str, Dialect] = {
     **{codec.path: codec.dialect for codec in CODECS.values()},
     **{codec.path: codec.dialect for codec in EMBEDDING_CODECS.values()},
     **{codec.path: codec.dialect for codec in TOKEN_COUNT_CODECS.values()},
+    **{path: relayed.dialect for relayed in RELAYED.values() for path in relayed.paths},
 }
+OPENAI_PATHS = frozenset(path for path, dialect in _DIALECTS.items() if dialect == OPENAI)
+"""Those of OpenAI's APIs that a session serves."""
 _GREETING_PATH = "/"
 """Where Ollama's clients look whether a server is there."""
 _FALLBACK = next(iter(SPEECH))

@@ -30,11 +30,13 @@ from forebay.actors.gateway.operations import ContentT, Inbound, Operation, Quer
 from forebay.endpoints.bodies import BodyReader, ClientGone, Receive
 from forebay.endpoints.errors import error_answer
 from forebay.endpoints.heads import RequestHead
+from forebay.endpoints.repeats import Repeats
 from forebay.endpoints.replies import Reply
 from forebay.endpoints.serving import CLIENT_GONE
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, bad_request
 from forebay.protocol.canonical.requests import Dialect
 from forebay.protocol.jsontext import InvalidJson, JsonObject, loads_object
+from forebay.protocol.request_bodies import json_with_model, read_body
 
 JSON = "application/json"
 STREAM_HEADERS: Mapping[str, str] = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -52,6 +54,7 @@ class SessionParts:
     client: Client
     reply: Reply
     request_id: str
+    repeats: Repeats
 
 
 class Session(ABC):
@@ -67,7 +70,10 @@ class Session(ABC):
         self._client = parts.client
         self._reply = parts.reply
         self._request_id = parts.request_id
+        self._repeats = parts.repeats
+        self._streams = False
         self._arrived_at = trio.current_time()
+        self._body_is_json = True
         self._failed = False
         """The error was said in the stream; nothing may follow it."""
         self._scope = trio.CancelScope()
@@ -92,6 +98,12 @@ class Session(ABC):
             if self._cut is not None:
                 await self._fail(self._cut)
 
+    @property
+    def may_have_been_given_up(self) -> bool:
+        """Whether a client may have stopped waiting for it and asked again: no official client
+        does once a stream has begun."""
+        return not (self._streams and self._reply.committed)
+
     def cut(self, reason: ApiFailure) -> None:
         """End the session now: its client is told ``reason``."""
         self._cut = reason
@@ -99,15 +111,18 @@ class Session(ABC):
 
     async def _serve(self, receive: Receive) -> None:
         # What is wrong with these is told before anything is waited for.
-        requested_wait, _ = self._head.max_wait_ms, self._head.hold
+        head = self._head
+        requested_wait, _, _ = head.max_wait_ms, head.hold, head.on_unsupported
         self._place.note = "receiving"
         async with self._bodies.read(
             self._head,
             receive,
             holder=self._client.name,
             deadline=self._deadline(None, requested_wait),
+            is_json=self._body_is_json,
         ) as body:
-            await self._respond(body)
+            with self._repeats.attempt(self, self._head, self._client.name, body):
+                await self._respond(self._with_deployment(body))
 
     @abstractmethod
     async def _respond(self, body: bytes) -> None:
@@ -118,6 +133,19 @@ class Session(ABC):
         """
 
     # What the request asks, and for whom.
+
+    def _with_deployment(self, body: bytes) -> bytes:
+        """``body`` with the model that the path names, if it names one and there is a body that
+        can be read: what is wrong with it is told where it is read."""
+        model = self._head.deployment
+        if model is None:
+            return body
+        if not self._body_is_json:
+            return read_body(body, self._head.header("content-type")).with_model(model)
+        try:
+            return json_with_model(body, loads_object(body), model)
+        except InvalidJson:
+            return body
 
     def _fields(self, body: bytes) -> JsonObject:
         try:
@@ -155,6 +183,11 @@ class Session(ABC):
             client=self._client,
             arrived_at=self._arrived_at,
             deadline=min(deadline, trio.current_time() + patience),
+            on_unsupported=self._gateway.settings.on_unsupported_for(
+                model=resolution.name,
+                client=self._client.name,
+                requested=self._head.on_unsupported,
+            ),
         )
 
     def _deadline(self, resolution: Resolution | None, requested_ms: int | None) -> float:
@@ -180,6 +213,7 @@ class Session(ABC):
         Args:
             stream_content_type: of the answer if it is a stream.
         """
+        self._streams = stream_content_type is not None
         begin = self._silence_before_commit(resolution, streams=stream_content_type is not None)
         async with trio.open_nursery() as nursery:
             if begin is not None:

@@ -27,6 +27,12 @@ wait:
   keepalive_every_ms: 10000        # below the 20 to 60 s at which proxies and tools lose patience
   json_keepalive_after_ms: 240000  # hold: keepalive, not streamed; some clients give up at 300 s
 
+# Images that requests only link to, for servers that can't follow links themselves (Ollama).
+images:
+  links: fetch                     # from public addresses only; refuse: 400
+  max_bytes: 20971520              # of all linked images of one request (20 MiB)
+  timeout_ms: 10000                # for getting one of them
+
 # The accounts and servers behind the gateway. Their models can be asked for as NAME/MODEL-ID at
 # once; names of your own come under models.
 providers:
@@ -69,13 +75,16 @@ models:
     #strategy: ordered             # ordered: a later one while no earlier has room; balanced: any
     #max_wait_ms: 60000            # instead of wait.max_wait_ms
     #hold: keepalive               # instead of wait.hold
+    #on_unsupported: reject        # instead of defaults.on_unsupported
 
-# What serves a request for a model that nobody knows, by the API that was called.
+# What serves a request for a model that nobody knows, by the API that was called; and what becomes
+# of a field that the API of a model's target can't say.
 defaults:
   #openai: fast
   #anthropic: fast
   #ollama: fast
   unknown_model: reject            # reject: 404; default: the models above
+  on_unsupported: drop             # drop: left out, and named in the answer; reject: 400
 
 # Who may call. Without clients, everybody who reaches the socket may.
 clients:
@@ -85,6 +94,8 @@ clients:
     #class: interactive            # or batch: takes what interactive leaves, and its own share
     #max_wait_ms: 300000           # comes before the model's; a request can only lower it
     #hold: silent                  # instead of the model's
+    #on_unsupported: drop          # instead of the model's
     #models: [fast]                # the only ones that this client may ask for
+    #manage_models: true           # may have Ollama servers pull, push, make and delete models
 """
 """Loads as it is, and still loads with every ``#setting`` line switched on (given the keys)."""

@@ -53,6 +53,16 @@ class Hold(StrEnum):
     """Streams do, and whole answers too, later."""
 
 
+class OnUnsupported(StrEnum):
+    """What becomes of a request that says something which its target's API can't say, and which
+    only tunes. (What changes its meaning is always refused.)"""
+
+    DROP = "drop"
+    """It is left out, and the answer names it."""
+    REJECT = "reject"
+    """The target is passed over; 400 where there is no other."""
+
+
 class UnknownModel(StrEnum):
     """What becomes of a request for a model that the gateway does not know."""
 
@@ -128,6 +138,25 @@ class WaitSettings(StrictSettings):
     """The same for a whole answer, where ``hold`` is ``keepalive``."""
 
 
+class ImageLinks(StrEnum):
+    """What becomes of links to images, where a target can't follow them itself."""
+
+    FETCH = "fetch"
+    """The gateway gets the images, from public addresses only."""
+    REFUSE = "refuse"
+    """400."""
+
+
+class ImageSettings(StrictSettings):
+    """Images that requests only link to, for targets that take none but inline ones."""
+
+    links: ImageLinks = ImageLinks.FETCH
+    max_bytes: Bytes = 20 * 1024 * 1024
+    """Of all linked images of one request together."""
+    timeout_ms: SomeMilliseconds = 10_000
+    """How long getting one of them may take."""
+
+
 class LimitSettings(StrictSettings):
     """What a provider allows. None: not configured, learned from the provider's answers."""
 
@@ -194,6 +223,8 @@ class ModelSettings(StrictSettings):
     """None: ``wait.max_wait_ms``."""
     hold: Hold | None = None
     """None: ``wait.hold``."""
+    on_unsupported: OnUnsupported | None = None
+    """None: ``defaults.on_unsupported``."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -201,12 +232,14 @@ class ModelSettings(StrictSettings):
 
 
 class Defaults(StrictSettings):
-    """The models that stand in, by the dialect of the request."""
+    """What holds where a request, its client and its model say nothing else: the models that stand
+    in, by the dialect of the request, and what becomes of what a target can't be told."""
 
     openai: ModelName | None = None
     anthropic: ModelName | None = None
     ollama: ModelName | None = None
     unknown_model: UnknownModel = UnknownModel.REJECT
+    on_unsupported: OnUnsupported = OnUnsupported.DROP
 
     def by_dialect(self) -> dict[str, str | None]:
         return {"openai": self.openai, "anthropic": self.anthropic, "ollama": self.ollama}
@@ -231,5 +264,9 @@ class ClientSettings(StrictSettings):
     lower it."""
     hold: Hold | None = None
     """None: as the model or ``wait.hold`` says."""
+    on_unsupported: OnUnsupported | None = None
+    """None: as the model or ``defaults.on_unsupported`` says."""
     models: tuple[ModelName, ...] | None = None
     """The only models that this client may ask for. None: all."""
+    manage_models: bool = False
+    """May have Ollama servers pull, push, make, copy and delete models."""

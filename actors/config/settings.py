@@ -12,7 +12,9 @@ from forebay.actors.config.sections import (
     ClientSettings,
     Defaults,
     Hold,
+    ImageSettings,
     ModelSettings,
+    OnUnsupported,
     ProviderSettings,
     ServerSettings,
     StrictSettings,
@@ -36,6 +38,7 @@ class Settings(StrictSettings):
 
     server: Section[ServerSettings] = ServerSettings()
     wait: Section[WaitSettings] = WaitSettings()
+    images: Section[ImageSettings] = ImageSettings()
     providers: Named[ShortName, ProviderSettings] = Field(default_factory=dict)
     """By provider name, in the order of the file. May be empty."""
     models: Named[ModelName, ModelSettings] = Field(default_factory=dict)
@@ -71,17 +74,28 @@ class Settings(StrictSettings):
     ) -> Hold:
         """How an answer is held: as the request asks, else the client's setting, else the
         model's, else the server's."""
-        if requested is not None:
-            return requested
-        if client is not None and client in self.clients:
-            own = self.clients[client].hold
-            if own is not None:
-                return own
-        if model is not None and model in self.models:
-            own = self.models[model].hold
-            if own is not None:
-                return own
-        return self.wait.hold
+        said = (requested, *(section.hold for section in self._own_sections(model, client)))
+        return next((hold for hold in said if hold is not None), self.wait.hold)
+
+    def on_unsupported_for(
+        self,
+        *,
+        model: str | None = None,
+        client: str | None = None,
+        requested: OnUnsupported | None = None,
+    ) -> OnUnsupported:
+        """What becomes of what a target can't be told: as the request asks, else the client's
+        setting, else the model's, else the default."""
+        own = (section.on_unsupported for section in self._own_sections(model, client))
+        said = (requested, *own)
+        return next((what for what in said if what is not None), self.defaults.on_unsupported)
+
+    def _own_sections(
+        self, model: str | None, client: str | None
+    ) -> tuple[ClientSettings | ModelSettings, ...]:
+        """What is configured for the client, then what is for the model."""
+        sections = (self.clients.get(client or ""), self.models.get(model or ""))
+        return tuple(section for section in sections if section is not None)
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

@@ -103,7 +103,7 @@ class Catalog:
     def _known(self, name: str) -> Resolution | None:
         if len(name) > _LONGEST_NAME:
             return None
-        for candidate in _spellings(name):
+        for candidate in spellings(name):
             if candidate in self.models:
                 targets = tuple(
                     self._target(target) for target in self._settings.models[candidate].targets
@@ -113,7 +113,7 @@ class Catalog:
         if provider_name in self._providers and model_id:
             return self._outright(self._providers[provider_name], model_id)
         for provider in self._providers.values():
-            for candidate in _spellings(name):
+            for candidate in spellings(name):
                 if candidate in provider.listing.models:
                     return self._outright(provider, candidate)
         return None
@@ -148,8 +148,7 @@ class Catalog:
         return replace(found, id=name)
 
     def _named(self, name: str) -> CatalogEntry | None:
-        spellings = _spellings(name)
-        for candidate in spellings:
+        for candidate in spellings(name):
             if candidate in self.models:
                 return self._configured(candidate)
         provider_name, _, model_id = name.partition("/")
@@ -180,14 +179,15 @@ class Catalog:
 
 def _listed(provider: Provider, model_id: str) -> ListedModel | None:
     """A model of a provider's listing, however its name is spelt."""
-    for spelling in _spellings(model_id):
+    for spelling in spellings(model_id):
         if spelling in provider.listing.models:
             return provider.listing.models[spelling]
     return None
 
 
-def _spellings(name: str) -> tuple[str, ...]:
-    """Ollama's clients write a missing tag as ``:latest``, and the other way round."""
+def spellings(name: str) -> tuple[str, ...]:
+    """How a name may be written: Ollama's clients write a missing tag as ``:latest``, and the other
+    way round."""
     if name.endswith(_LATEST_TAG):
         return name, name.removesuffix(_LATEST_TAG)
     return name, name + _LATEST_TAG

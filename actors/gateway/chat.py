@@ -123,6 +123,9 @@ class ChatStream:
             client=self._client,
             arrived_at=now,
             deadline=now + max_wait,
+            on_unsupported=gateway.settings.on_unsupported_for(
+                model=resolution.name, client=self._client.name
+            ),
         )
         self._stack = AsyncExitStack()
         answer = await self._stack.enter_async_context(gateway.open_answer(job, resolution))

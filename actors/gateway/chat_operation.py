@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -15,6 +16,8 @@ from forebay.actors.gateway.operations import (
     Operation,
     PreparedCall,
     UpstreamRequest,
+    Wording,
+    wording_for,
     write_request,
 )
 from forebay.actors.gateway.provider import Target
@@ -23,9 +26,11 @@ from forebay.actors.upstream import UpstreamAnswer
 from forebay.protocol.canonical.assembly import events_of
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.events import Finish, StreamError, StreamEvent, is_content
-from forebay.protocol.canonical.requests import ChatRequest
+from forebay.protocol.canonical.images import links_to_images, with_images_inline
+from forebay.protocol.canonical.requests import ChatRequest, InlineData
 from forebay.protocol.dialects.base import ChatCodec
 from forebay.protocol.dialects.registry import CODECS
+from forebay.protocol.dialects.stop_text import WithoutStopText
 
 _LARGEST_READ_AHEAD = 1024 * 1024
 """Bytes of comments and empty events before any content."""
@@ -59,11 +64,30 @@ class ChatOperation(Operation[ChatContent]):
         """Whether ``target`` would be asked in the API in which the client asks."""
         return self._codec_for(target) is self._codec
 
+    def wording(self, target: Target) -> Wording | None:
+        codec = self._codec_for(target)
+        return wording_for(target, codec, self.request, self._inbound_for(codec))
+
+    @property
+    def image_links(self) -> tuple[str, ...]:
+        return links_to_images(self.request)
+
+    def follows_links(self, target: Target) -> bool:
+        return self._codec_for(target).takes_image_links
+
+    def with_images(self, images: Mapping[str, InlineData]) -> ChatOperation:
+        return ChatOperation(with_images_inline(self.request, images), self._codec, self._inbound)
+
     def prepare(self, target: Target) -> ChatCall:
         codec = self._codec_for(target)
-        inbound = self._inbound if codec is self._codec else None
+        inbound = self._inbound_for(codec)
         request = write_request(target, codec, self.request, inbound)
-        return ChatCall(request, codec, streams=self.request.stream)
+        traits = target.provider.profile.traits_of(target.model_id)
+        stop = self.request.stop if traits.keeps_stop_text else ()
+        return ChatCall(request, codec, streams=self.request.stream, left_in=stop)
+
+    def _inbound_for(self, codec: ChatCodec) -> Inbound | None:
+        return self._inbound if codec is self._codec else None
 
     def _codec_for(self, target: Target) -> ChatCodec:
         """The client's own API if the target has it, else the one that says most."""
@@ -84,8 +108,20 @@ class ChatOperation(Operation[ChatContent]):
 class ChatCall(PreparedCall[ChatContent]):
     """A chat request as it goes to a target."""
 
-    def __init__(self, request: UpstreamRequest, codec: ChatCodec, *, streams: bool) -> None:
+    def __init__(
+        self,
+        request: UpstreamRequest,
+        codec: ChatCodec,
+        *,
+        streams: bool,
+        left_in: tuple[str, ...] = (),
+    ) -> None:
+        """
+        Args:
+            left_in: stop sequences that the upstream leaves in its streams.
+        """
         super().__init__(request)
+        self._left_in = left_in
         self._codec = codec
         self._streams = streams
 
@@ -105,6 +141,8 @@ class ChatCall(PreparedCall[ChatContent]):
     async def _begin_stream(self, answer: UpstreamAnswer) -> StreamedAnswer:
         """Read ahead to the first content."""
         decoder = self._codec.stream_decoder()
+        if self._left_in:
+            decoder = WithoutStopText(decoder, self._left_in)
         read_ahead: list[Piece] = []
         size = 0
         while True:

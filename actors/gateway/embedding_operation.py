@@ -12,6 +12,8 @@ from forebay.actors.gateway.operations import (
     Operation,
     PreparedCall,
     UpstreamRequest,
+    Wording,
+    wording_for,
     write_request,
 )
 from forebay.actors.gateway.provider import Target
@@ -20,7 +22,7 @@ from forebay.actors.upstream import UpstreamAnswer
 from forebay.protocol.canonical.embeddings import EmbeddingRequest, EmbeddingResponse
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.events import StreamError, Usage
-from forebay.protocol.dialects.embeddings import EmbeddingCodec
+from forebay.protocol.dialects.embeddings import EmbeddingCodec, one_for_each_input
 from forebay.protocol.dialects.registry import EMBEDDING_CODECS
 from forebay.protocol.jsontext import JsonObject
 
@@ -77,11 +79,20 @@ class EmbeddingOperation(Operation[Embeddings]):
     def served_by(self, target: Target) -> bool:
         return any(True for _ in _codecs_of(target))
 
+    def wording(self, target: Target) -> Wording | None:
+        codec, inbound = self._way_to(target)
+        return wording_for(target, codec, self.request, inbound)
+
     def prepare(self, target: Target) -> EmbeddingCall:
+        codec, inbound = self._way_to(target)
+        request = write_request(target, codec, self.request, inbound)
+        return EmbeddingCall(request, codec, asked=self.request)
+
+    def _way_to(self, target: Target) -> tuple[EmbeddingCodec, Inbound | None]:
+        """The client's own API if the target has it, with the request as it came; else its best."""
         codecs = list(_codecs_of(target))
         codec = self._codec if self._codec in codecs else codecs[0]
-        inbound = self._inbound if codec is self._codec else None
-        return EmbeddingCall(write_request(target, codec, self.request, inbound), codec)
+        return codec, self._inbound if codec is self._codec else None
 
 
 def most_inputs(targets: tuple[Target, ...]) -> int | None:
@@ -91,7 +102,7 @@ def most_inputs(targets: tuple[Target, ...]) -> int | None:
         for target in targets
         for limit in (
             next(_codecs_of(target)).most_inputs,
-            target.provider.profile.traits.most_embedding_inputs,
+            target.provider.profile.traits_of(target.model_id).most_embedding_inputs,
         )
         if limit is not None
     ]
@@ -109,15 +120,19 @@ def _codecs_of(target: Target) -> Iterator[EmbeddingCodec]:
 class EmbeddingCall(PreparedCall[Embeddings]):
     """A request for embeddings as it goes to a target."""
 
-    def __init__(self, request: UpstreamRequest, codec: EmbeddingCodec) -> None:
+    def __init__(
+        self, request: UpstreamRequest, codec: EmbeddingCodec, *, asked: EmbeddingRequest
+    ) -> None:
         super().__init__(request)
         self._codec = codec
+        self._asked = asked
 
     async def read(self, answer: UpstreamAnswer) -> Embeddings:
         body = await answer.read(LARGEST_ANSWER)
         fields = read_json(body)
         try:
             response = self._codec.decode_response(fields)
+            one_for_each_input(response, self._asked)
         except ApiFailure as failure:
             event = StreamError(failure.error)
             raise CallFailed(said_in_answer(self.request.target, event)) from None

@@ -18,9 +18,17 @@ class TokenEstimator:
         self._tokens_per_byte = _FIRST_TOKENS_PER_BYTE
         self._output = _FIRST_OUTPUT
 
-    def estimate(self, size: RequestSize, max_output: int | None) -> float:
-        """Tokens of input and output together; at least 1."""
-        output = self._output if max_output is None else min(self._output, max_output)
+    def estimate(
+        self, size: RequestSize, max_output: int | None, *, reserve_most: bool = False
+    ) -> float:
+        """Tokens of input and output together; at least 1.
+
+        Args:
+            reserve_most: the provider counts ``max_output`` until the answer has ended.
+        """
+        output = self._output if max_output is None else float(max_output)
+        if not reserve_most:
+            output = min(self._output, output)
         return max(1.0, size.tokens(self._tokens_per_byte) + output)
 
     def learn(self, size: RequestSize, usage: Usage) -> None:

@@ -12,24 +12,24 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic
 
-import trio
-
 from forebay.actors.config import Settings
 from forebay.actors.gateway.byte_budget import ByteBudget
 from forebay.actors.gateway.catalog import Catalog, Resolution
 from forebay.actors.gateway.chat import ChatStream
+from forebay.actors.gateway.eligibility import eligible_targets
 from forebay.actors.gateway.failures import JobFailure, JobHistory, shutting_down
 from forebay.actors.gateway.job_run import JobRun
 from forebay.actors.gateway.jobs import ANONYMOUS, Client, Job
+from forebay.actors.gateway.linked_images import LinkedImages
 from forebay.actors.gateway.operations import ContentT, Operation
+from forebay.actors.gateway.parts import serve_parts
 from forebay.actors.gateway.provider import Provider, Target
 from forebay.actors.gateway.supervision import CloseModels, DescribeGateway, GatewayStatus
 from forebay.actors.kernel import ActorSystem, Ref
+from forebay.actors.stores import MemoryResponseStore, ResponseStore
+from forebay.actors.upstream import ImageFetcher
 from forebay.protocol.canonical.errors import ApiError, ErrorKind
 from forebay.protocol.canonical.requests import ChatRequest
-
-_MOST_JOBS_AT_ONCE = 16
-"""Of one request that was split; the others wait for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Gateway:
         catalog: Catalog,
         providers: dict[str, Provider],
         control: Ref[DescribeGateway | CloseModels],
+        image_fetcher: ImageFetcher,
     ) -> None:
         self.settings = settings
         self.system = system
@@ -57,6 +58,10 @@ class Gateway:
         self.providers = providers
         self._control = control
         self.waiting_bytes = ByteBudget(settings.server.waiting_bytes)
+        self.linked_images = LinkedImages(
+            settings.images, image_fetcher, settings.server.waiting_bytes // 4
+        )
+        self.responses: ResponseStore = MemoryResponseStore()
         self.draining = False
         self._session_numbers = itertools.count(1)
 
@@ -113,20 +118,23 @@ class Gateway:
         and returns what it did not use.
 
         Raises:
-            JobFailure: the job has no answer: its time was up (RATE_LIMITED), no target is left
-                (UNAVAILABLE), the request was rejected, or the upstream broke.
+            JobFailure: the job has no answer: no target can be told what it asks (BAD_REQUEST),
+                its time was up (RATE_LIMITED), no target is left (UNAVAILABLE), the request was
+                rejected, or the upstream broke.
         """
         if self.draining:
             raise shutting_down()
-        targets = self.serving(job.operation, resolution)
-        try:
-            attempt = await JobRun(job, resolution, targets).run()
-        except JobFailure as failure:
-            raise self._in_drain(failure) from None
-        try:
-            yield Answer(attempt.content, attempt.history)
-        finally:
-            await attempt.aclose()
+        able = self.serving(job.operation, resolution)
+        async with self.linked_images.brought_in(job, able) as ready:
+            targets = eligible_targets(ready, able, resolution.name)
+            try:
+                attempt = await JobRun(ready, resolution, targets).run()
+            except JobFailure as failure:
+                raise self._in_drain(failure) from None
+            try:
+                yield Answer(attempt.content, attempt.history)
+            finally:
+                await attempt.aclose()
 
     def _in_drain(self, failure: JobFailure) -> JobFailure:
         """What a client is told whose job has failed: that the gateway ends, if it is that."""
@@ -142,23 +150,13 @@ class Gateway:
             JobFailure: one of them has none; the others are given up.
         """
         answers: dict[int, Answer[ContentT]] = {}
-        failures: list[JobFailure] = []
-        limiter = trio.CapacityLimiter(_MOST_JOBS_AT_ONCE)
 
-        async def get(index: int, nursery: trio.Nursery) -> None:
-            async with limiter:
-                try:
-                    async with self.open_answer(jobs[index], resolution) as answer:
-                        answers[index] = answer
-                except JobFailure as failure:
-                    failures.append(failure)
-                    nursery.cancel_scope.cancel()
+        async def get(index: int, job: Job[ContentT]) -> JobHistory:
+            async with self.open_answer(job, resolution) as answer:
+                answers[index] = answer
+            return answer.history
 
-        async with trio.open_nursery() as nursery:
-            for index in range(len(jobs)):
-                nursery.start_soon(get, index, nursery)
-        if failures:
-            raise failures[0]
+        await serve_parts(jobs, get)
         return [answers[index] for index in range(len(jobs))]
 
     def serving(self, operation: Operation[ContentT], resolution: Resolution) -> tuple[Target, ...]:

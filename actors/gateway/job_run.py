@@ -54,6 +54,8 @@ class Attempt(Generic[ContentT]):
         if usage is not None and usage.counted:
             self._target.estimator.learn(self._size, usage)
             tokens = float(usage.total)
+            if not self._target.provider.profile.charges_cache_reads:
+                tokens -= usage.cache_read
         else:
             read = usage or Usage(
                 input_uncached=round(self._target.estimator.estimate(self._size, 0)),
@@ -114,8 +116,12 @@ class JobRun(Generic[ContentT]):
     async def _first_grant(self) -> Grant:
         lane = self._lane()
         operation = self._job.operation
-        estimator = next(iter(self._targets.values())).estimator
-        tokens = estimator.estimate(operation.size, operation.most_output)
+        first = next(iter(self._targets.values()))
+        tokens = first.estimator.estimate(
+            operation.size,
+            operation.most_output,
+            reserve_most=first.provider.profile.reserves_most_output,
+        )
         self._place = Place(Demand(tokens))
         client = self._job.client
         try:
@@ -185,7 +191,7 @@ class JobRun(Generic[ContentT]):
         failure = failed.failure
         if failure.kind is FailureKind.SERVER_FAILED:
             self._failures += 1
-        if failure.kind is FailureKind.REQUEST_REJECTED:
+        if failure.kind is FailureKind.REQUEST_REJECTED or self._is_refused_apart(failure):
             self._finish(grant, failure)
             raise JobFailure(failure.error, self._history(), failed.relayed)
         if self._failures >= _MOST_FAILURES:
@@ -195,15 +201,20 @@ class JobRun(Generic[ContentT]):
 
     def _finish(self, grant: Grant, failure: CallFailure) -> None:
         """Give the permit of a failed call back."""
-        ending = _ENDINGS[failure.kind]
+        ending = Ending.ABANDONED if self._is_refused_apart(failure) else _ENDINGS[failure.kind]
         if ending is Ending.FAILED:
             if grant.route in self._failed_at:
                 # It may well be the request that breaks the upstream: its repeats must not open
                 # the circuit breaker for everybody.
                 ending = Ending.ABANDONED
             self._failed_at.add(grant.route)
-        outcome = Outcome(ending=ending, tokens=1.0, retry_after=failure.retry_after)
+        retry_after = None if ending is Ending.ABANDONED else failure.retry_after
+        outcome = Outcome(ending=ending, tokens=1.0, retry_after=retry_after)
         grant.finish(outcome, served=False, now=trio.current_time())
+
+    def _is_refused_apart(self, failure: CallFailure) -> bool:
+        """By a limit that no gate here stands for: there is nothing to wait for."""
+        return failure.kind is FailureKind.RATE_LIMITED and self._job.operation.has_own_limits
 
     def _no_grant(self, end: WaitExpired | NoTargetLeft) -> JobFailure:
         if isinstance(end, NoTargetLeft):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic
 
+from forebay.actors.config import OnUnsupported
 from forebay.actors.gateway.operations import ContentT, Operation
 from forebay.actors.scheduling.flows import FlowKey, TrafficClass
 
@@ -19,12 +20,15 @@ class Client:
     models: frozenset[str] | None = None
     """The models it may use; None: all."""
 
+    manages_models: bool = False
+    """It may change which models Ollama servers have."""
+
     @property
     def flow_key(self) -> FlowKey:
         return FlowKey(self.name, self.traffic_class)
 
 
-ANONYMOUS = Client(name="anonymous")
+ANONYMOUS = Client(name="anonymous", manages_models=True)
 """Everybody, where no keys are asked."""
 
 
@@ -38,3 +42,4 @@ class Job(Generic[ContentT]):
     """On trio's clock: when the head of the request was here."""
     deadline: float
     """On trio's clock: when waiting ends."""
+    on_unsupported: OnUnsupported = OnUnsupported.DROP

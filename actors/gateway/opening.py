@@ -21,7 +21,7 @@ from forebay.actors.gateway.supervision import (
     give_up_for_now,
 )
 from forebay.actors.kernel import open_actor_system
-from forebay.actors.upstream import ConnectionStack
+from forebay.actors.upstream import ConnectionStack, ImageFetcher
 
 # Waits go downward only, from sessions to the gateway to models to providers: the layers let the
 # kernel refuse any other.
@@ -34,6 +34,7 @@ async def open_gateway(
     *,
     transport: httpx.AsyncBaseTransport | None = None,
     random: Random | None = None,
+    image_fetcher: ImageFetcher | None = None,
     check_waits: bool = False,
 ) -> AsyncIterator[Gateway]:
     """A running gateway without a server::
@@ -45,6 +46,7 @@ async def open_gateway(
         config: settings, or the same as a mapping (the shape of ``forebay.yaml``).
         transport: carries calls to providers; None: connections of the gateway's own.
         random: jitter of pauses; give a seeded one to repeat a run.
+        image_fetcher: gets the images that requests link to; None: from public addresses.
         check_waits: refuse waits between actors that could deadlock, for tests.
 
     Raises:
@@ -85,7 +87,14 @@ async def open_gateway(
                 layer=GATEWAY_LAYER,
             )
             try:
-                yield Gateway(settings, system, catalog, providers, control)
+                yield Gateway(
+                    settings,
+                    system,
+                    catalog,
+                    providers,
+                    control,
+                    image_fetcher or ImageFetcher(),
+                )
             finally:
                 for model in (*catalog.models.values(), *catalog.outright.values()):
                     model.close("the gateway is closed")

@@ -7,8 +7,9 @@ target that was granted, which then reads the upstream's answer as its *content*
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -18,7 +19,7 @@ from forebay.actors.scheduling.gates import Ending
 from forebay.actors.upstream import UpstreamAnswer
 from forebay.protocol.canonical.embeddings import EmbeddingRequest
 from forebay.protocol.canonical.events import Usage
-from forebay.protocol.canonical.requests import ChatRequest, Dialect
+from forebay.protocol.canonical.requests import ChatRequest, Dialect, InlineData
 from forebay.protocol.dialects.base import Api, EncodedRequest, UpstreamTraits
 from forebay.protocol.jsontext import dumps
 from forebay.protocol.splice import replace_model
@@ -69,6 +70,24 @@ RequestT = TypeVar("RequestT", ChatRequest, EmbeddingRequest)
 WrittenT = TypeVar("WrittenT", ChatRequest, EmbeddingRequest, contravariant=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How a request is put to targets that can't take the client's own bytes. Two that are equal
+    say the same of one request."""
+
+    api: Api
+    traits: UpstreamTraits
+    encode: Callable[[UpstreamTraits], EncodedRequest] = field(compare=False, repr=False)
+
+    def dropped(self) -> tuple[str, ...]:
+        """What would be left out.
+
+        Raises:
+            ApiFailure: BAD_REQUEST, that would change what the request means.
+        """
+        return self.encode(self.traits).dropped
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamRequest:
     """A request as it goes to a target."""
@@ -109,10 +128,30 @@ class Operation(ABC, Generic[ContentT]):
     size: RequestSize
     most_output: int | None
     """Tokens, where the client bounds them."""
+    has_own_limits = False
+    """Providers count it apart from answers: where it is refused, they are not."""
 
     @abstractmethod
     def served_by(self, target: Target) -> bool:
         """Whether ``target``'s provider has an API for it."""
+
+    def wording(self, target: Target) -> Wording | None:
+        """How the request would be put to ``target``; None: nothing of it is put otherwise than
+        the client did."""
+        return None
+
+    @property
+    def image_links(self) -> tuple[str, ...]:
+        """Links to images that the request holds instead of the images."""
+        return ()
+
+    def follows_links(self, target: Target) -> bool:
+        """Whether ``target`` gets such images itself."""
+        return True
+
+    def with_images(self, images: Mapping[str, InlineData]) -> Operation[ContentT]:
+        """The same with ``images`` in the place of the links to them."""
+        return self
 
     @abstractmethod
     def prepare(self, target: Target) -> PreparedCall[ContentT]:
@@ -133,9 +172,19 @@ class RequestWriter(Protocol[WrittenT]):
     @property
     def dialect(self) -> Dialect: ...
 
-    def can_relay(self, request: WrittenT) -> bool: ...
+    def can_relay(self, request: WrittenT, traits: UpstreamTraits) -> bool: ...
 
     def encode_request(self, request: WrittenT, traits: UpstreamTraits) -> EncodedRequest: ...
+
+
+def wording_for(
+    target: Target, codec: RequestWriter[RequestT], request: RequestT, inbound: Inbound | None
+) -> Wording | None:
+    """How :func:`write_request` puts it; None: as it came."""
+    traits = target.provider.profile.traits_of(target.model_id)
+    if inbound is not None and codec.can_relay(request, traits):
+        return None
+    return Wording(codec.api, traits, partial(codec.encode_request, request))
 
 
 def write_request(
@@ -150,6 +199,7 @@ def write_request(
         ApiFailure: BAD_REQUEST, they can't say what the request means.
     """
     profile = target.provider.profile
+    traits = profile.traits_of(target.model_id)
     path = profile.paths[codec.api]
     headers = dict(target.provider.headers)
     if inbound is not None:
@@ -157,7 +207,7 @@ def write_request(
         headers.update((name, value) for name, value in inbound.headers.items() if name in wanted)
         if inbound.query and profile.forwards_query:
             path += "?" + urlencode(inbound.query, quote_via=quote)
-        if codec.can_relay(request):
+        if codec.can_relay(request, traits):
             return UpstreamRequest(
                 target=target,
                 dialect=codec.dialect,
@@ -166,7 +216,7 @@ def write_request(
                 body=replace_model(inbound.body, target.model_id),
                 headers=headers,
             )
-    encoded = codec.encode_request(replace(request, model=target.model_id), profile.traits)
+    encoded = codec.encode_request(replace(request, model=target.model_id), traits)
     return UpstreamRequest(
         target=target,
         dialect=codec.dialect,

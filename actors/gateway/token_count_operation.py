@@ -12,6 +12,8 @@ from forebay.actors.gateway.operations import (
     Operation,
     PreparedCall,
     UpstreamRequest,
+    Wording,
+    wording_for,
     write_request,
 )
 from forebay.actors.gateway.provider import Target
@@ -44,6 +46,7 @@ class TokenCountOperation(Operation[TokenCount]):
     """How many tokens a prompt has."""
 
     verb = "counts tokens"
+    has_own_limits = True
 
     def __init__(
         self, request: ChatRequest, codec: TokenCountCodec, inbound: Inbound | None = None
@@ -57,11 +60,19 @@ class TokenCountOperation(Operation[TokenCount]):
     def served_by(self, target: Target) -> bool:
         return any(True for _ in _codecs_of(target))
 
+    def wording(self, target: Target) -> Wording | None:
+        codec, inbound = self._way_to(target)
+        return wording_for(target, codec, self.request, inbound)
+
     def prepare(self, target: Target) -> TokenCountCall:
+        codec, inbound = self._way_to(target)
+        return TokenCountCall(write_request(target, codec, self.request, inbound), codec)
+
+    def _way_to(self, target: Target) -> tuple[TokenCountCodec, Inbound | None]:
+        """The client's own API if the target has it, with the request as it came; else its best."""
         codecs = list(_codecs_of(target))
         codec = self._codec if self._codec in codecs else codecs[0]
-        inbound = self._inbound if codec is self._codec else None
-        return TokenCountCall(write_request(target, codec, self.request, inbound), codec)
+        return codec, self._inbound if codec is self._codec else None
 
 
 def _codecs_of(target: Target) -> Iterator[TokenCountCodec]:

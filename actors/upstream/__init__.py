@@ -12,13 +12,17 @@ from forebay.actors.upstream.calls import (
     open_call,
 )
 from forebay.actors.upstream.connections import ConnectionStack, OriginStatistics
+from forebay.actors.upstream.image_links import Allowance, ImageFetcher, LinkRefused
 
 __all__ = [
+    "Allowance",
     "AnswerBroken",
     "BodyTooLong",
     "CallTimeouts",
     "ConnectFailed",
     "ConnectionStack",
+    "ImageFetcher",
+    "LinkRefused",
     "NoAnswer",
     "OriginStatistics",
     "UpstreamAnswer",

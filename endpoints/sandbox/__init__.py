@@ -1,5 +1,7 @@
 """A pretended model provider: a real HTTP server that speaks three dialects, without any model.
 
+It chats, completes texts, embeds them and counts tokens.
+
 It stands in for a provider where none is configured, and it is the upstream of tests and
 benchmarks: it keeps exact limits, answers always the same, counts what it sees, and fails on
 demand. It judges the gateway, so it shares none of its code beyond reading and writing JSON text.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forebay.endpoints.sandbox._anthropic_errors import bad
 from forebay.endpoints.sandbox._anthropic_turns import Turns, tool_name
-from forebay.endpoints.sandbox._call import Call, Effort, Tool, ToolDemand
+from forebay.endpoints.sandbox._call import Call, CountCall, Effort, Tool, ToolDemand
 from forebay.endpoints.sandbox._dialect import Models
 from forebay.endpoints.sandbox._failures import Failure, FailureKind, Refused
 from forebay.endpoints.sandbox._fields import Fields
@@ -15,6 +15,16 @@ from forebay.protocol.jsontext import JsonObject, dumps
 
 _MIN_BUDGET = 1024
 _NO_SAMPLING_SINCE = "2026-10-21"
+_ANSWER_ONLY = (
+    "max_tokens",
+    "stream",
+    "stop_sequences",
+    "temperature",
+    "top_p",
+    "top_k",
+    "metadata",
+    "service_tier",
+)
 _EFFORTS = {
     "low": Effort.LOW,
     "medium": Effort.MEDIUM,
@@ -30,13 +40,8 @@ def read_messages(fields: Fields, request: Request, models: Models) -> Call:
     Raises:
         Refused, FieldFault: see :meth:`Dialect.read_call`.
     """
-    version = request.headers.get("anthropic-version")
-    if not version:
-        raise bad((), "anthropic-version: header is required")
-    name = fields.text("model")
-    model = models.get(name)
-    if model is None:
-        raise Refused(Failure(FailureKind.NO_MODEL, f"model: {name}", "model"))
+    version = _version(request)
+    model = _model(fields, models)
     max_tokens = fields.integer("max_tokens")
     if max_tokens < 0:
         raise bad(("max_tokens",), "Input should be greater than or equal to 0")
@@ -44,8 +49,58 @@ def read_messages(fields: Fields, request: Request, models: Models) -> Call:
         raise bad(
             ("max_tokens",),
             f"{max_tokens} > {model.max_output_tokens}, which is the maximum allowed number of "
-            f"output tokens for {name}",
+            f"output tokens for {model.name}",
         )
+    call = _read(fields, model, version, max_tokens)
+    if call.input_tokens > model.context_tokens:
+        raise Refused(
+            Failure(
+                FailureKind.CONTEXT,
+                f"prompt is too long: {call.input_tokens} tokens > {model.context_tokens} maximum",
+            )
+        )
+    return call
+
+
+def read_count(fields: Fields, request: Request, models: Models) -> CountCall:
+    """Check a request to count tokens: the same but for what only an answer needs.
+
+    Raises:
+        Refused, FieldFault: see :meth:`Dialect.read_call`.
+    """
+    version = _version(request)
+    model = _model(fields, models)
+    for name in _ANSWER_ONLY:
+        if name in fields.values:
+            raise bad((name,), "Extra inputs are not permitted")
+    call = _read(fields, model, version, model.max_output_tokens)
+    return CountCall(
+        model=model,
+        model_name=call.model_name,
+        stream=False,
+        input_tokens=0,
+        user_text=call.user_text,
+        counted_tokens=call.input_tokens,
+    )
+
+
+def _version(request: Request) -> str:
+    version = request.headers.get("anthropic-version")
+    if not version:
+        raise bad((), "anthropic-version: header is required")
+    return version
+
+
+def _model(fields: Fields, models: Models) -> SandboxModel:
+    name = fields.text("model")
+    model = models.get(name)
+    if model is None:
+        raise Refused(Failure(FailureKind.NO_MODEL, f"model: {name}", "model"))
+    return model
+
+
+def _read(fields: Fields, model: SandboxModel, version: str, max_tokens: int) -> Call:
+    name = model.name
     turns = Turns(model)
     if fields.has("system"):
         turns.system.extend(turns.texts(fields, "system"))
@@ -70,20 +125,12 @@ def read_messages(fields: Fields, request: Request, models: Models) -> Call:
                 "`thinking` is enabled, a final `assistant` message must start with a thinking "
                 "block.",
             )
-    input_tokens = prompt_tokens(turns.size + tools_size, turns.image_count)
-    if input_tokens > model.context_tokens:
-        raise Refused(
-            Failure(
-                FailureKind.CONTEXT,
-                f"prompt is too long: {input_tokens} tokens > {model.context_tokens} maximum",
-            )
-        )
     schema = _schema(fields)
     return Call(
         model=model,
         model_name=name,
         stream=fields.flag("stream", default=False),
-        input_tokens=input_tokens,
+        input_tokens=prompt_tokens(turns.size + tools_size, turns.image_count),
         system_text="\n".join(turns.system),
         user_text=turns.user_text,
         images=tuple(turns.images),

@@ -74,6 +74,36 @@ class Call:
     includes_usage: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionCall(Call):
+    """A request to go on with texts: ``choices`` answers to each of ``prompts``."""
+
+    prompts: tuple[str, ...]
+    """``user_text`` is all of them."""
+    echo: bool = False
+    """Each answer begins with its prompt."""
+    logprobs: int | None = None
+    """How many likely tokens to tell beside each token; None: tell nothing of the kind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingCall(Call):
+    """A request for the vectors of some texts; nothing is generated."""
+
+    texts: tuple[str, ...]
+    dimensions: int
+    packed: bool = False
+    """The vectors are wanted as base64."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountCall(Call):
+    """A request to count a prompt's tokens; nothing is read or generated, so ``input_tokens`` is
+    0."""
+
+    counted_tokens: int
+
+
 class Finish(Enum):
     """Why an answer ended."""
 

@@ -8,7 +8,19 @@ images and echoes the user's text.
 
 from __future__ import annotations
 
-from forebay.endpoints.sandbox._call import Answer, Call, Finish, Image, Tool, ToolUse
+from dataclasses import replace
+
+from forebay.endpoints.sandbox._call import (
+    Answer,
+    Call,
+    CompletionCall,
+    CountCall,
+    EmbeddingCall,
+    Finish,
+    Image,
+    Tool,
+    ToolUse,
+)
 from forebay.endpoints.sandbox._options import SandboxOptions
 from forebay.endpoints.sandbox._schema_filler import fill
 from forebay.endpoints.sandbox._words import TOKEN_BYTES, cut, seed_of, token_count, word, words
@@ -16,6 +28,17 @@ from forebay.protocol.jsontext import JsonObject, dumps_text
 
 ECHO_BYTES = 4096
 REFUSAL_TEXT = "I can't help with that."
+
+
+def compose_all(call: Call, options: SandboxOptions) -> list[Answer]:
+    """The answers to all choices of a call: none to one that asks for something else."""
+    asked: list[Call] = [call]
+    match call:
+        case EmbeddingCall() | CountCall():
+            return []
+        case CompletionCall(prompts=prompts):
+            asked = [replace(call, user_text=prompt) for prompt in prompts]
+    return [compose(one, options, choice=choice) for one in asked for choice in range(call.choices)]
 
 
 def compose(call: Call, options: SandboxOptions, *, choice: int = 0) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -10,7 +11,7 @@ from forebay.endpoints.sandbox._failures import Failure, FailureKind, Refused
 from forebay.endpoints.sandbox._fields import FieldFault, Fields
 from forebay.endpoints.sandbox._http import Header, Piece, Request
 from forebay.endpoints.sandbox._options import SandboxModel
-from forebay.protocol.jsontext import InvalidJson, JsonObject, loads_object
+from forebay.protocol.jsontext import InvalidJson, JsonObject, dumps, loads_object
 
 Models = Mapping[str, SandboxModel]
 
@@ -52,6 +53,21 @@ class Dialect(Protocol):
 
     def json(self, body: JsonObject) -> bytes:
         """The body of an answer, as the provider's server writes JSON."""
+
+
+class NeverStreams(ABC):
+    """The part of a dialect that never streams an answer."""
+
+    stream_type = b"application/json"
+    garbage_frame = b"<<garbage>>"
+
+    @abstractmethod
+    def whole(self, call: Call, answers: list[Answer], identity: Identity) -> JsonObject:
+        """See :meth:`Dialect.whole`."""
+
+    def pieces(self, call: Call, answers: list[Answer], identity: Identity) -> list[Piece]:
+        """All of it in one piece."""
+        return [Piece(dumps(self.whole(call, answers, identity)))]
 
 
 def read_object(request: Request) -> Fields:

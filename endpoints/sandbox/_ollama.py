@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from forebay.endpoints.sandbox._call import Answer, Call, Finish, Identity
 from forebay.endpoints.sandbox._dialect import Models
@@ -19,6 +21,7 @@ from forebay.endpoints.sandbox._ollama_reading import (
     read_generate,
 )
 from forebay.endpoints.sandbox._options import SandboxModel, Thinking
+from forebay.endpoints.sandbox._vectors import LONGEST
 from forebay.endpoints.sandbox._words import split_pieces
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
@@ -33,9 +36,10 @@ _TOKEN_NS = 100_000
 class LoadedOnly(Exception):
     """The request only loaded or unloaded a model: it has an answer, but nothing is generated."""
 
-    def __init__(self, load: LoadOnly) -> None:
-        super().__init__(load.model_name)
-        self.load = load
+    def __init__(self, body: Callable[[Identity], JsonObject]) -> None:
+        super().__init__()
+        self.body = body
+        """What to answer."""
 
 
 class OllamaChat(OllamaErrors):
@@ -47,15 +51,19 @@ class OllamaChat(OllamaErrors):
 
     def read_call(self, fields: Fields, request: Request, models: Models) -> Call:
         """See the protocol; besides raises LoadedOnly."""
-        return _call_of(read_chat(fields, models))
+        return self._call_of(read_chat(fields, models))
 
     def whole(self, call: Call, answers: list[Answer], identity: Identity) -> JsonObject:
         answer = answers[0]
         content = self._content(answer.text, answer.thinking, _tool_calls(answer, identity))
         return {**_start(call.model_name, identity), **content, **_ending(call, answer)}
 
-    def loaded(self, load: LoadOnly, identity: Identity) -> JsonObject:
-        """The answer to a request that only loads or unloads a model."""
+    def _call_of(self, read: Call | LoadOnly) -> Call:
+        if isinstance(read, LoadOnly):
+            raise LoadedOnly(partial(self._loaded, read))
+        return read
+
+    def _loaded(self, load: LoadOnly, identity: Identity) -> JsonObject:
         return {
             **_start(load.model_name, identity),
             **self._content("", "", []),
@@ -90,7 +98,7 @@ class OllamaGenerate(OllamaChat):
     """``/api/generate``: the same answers, told in other fields."""
 
     def read_call(self, fields: Fields, request: Request, models: Models) -> Call:
-        return _call_of(read_generate(fields, models))
+        return self._call_of(read_generate(fields, models))
 
     def _content(self, text: str, thinking: str, tool_calls: list[JsonValue]) -> JsonObject:
         content: JsonObject = {"response": text}
@@ -154,7 +162,7 @@ def show(fields: Fields, models: Models) -> JsonObject:
             "general.architecture": "sandbox",
             "general.parameter_count": 0,
             "sandbox.context_length": model.context_tokens,
-            "sandbox.embedding_length": 64,
+            "sandbox.embedding_length": LONGEST,
         },
         "capabilities": capabilities,
         "modified_at": _MODIFIED,
@@ -164,12 +172,6 @@ def show(fields: Fields, models: Models) -> JsonObject:
 def missing_body() -> Refused:
     """What Ollama says to a POST without a body."""
     return Refused(Failure(FailureKind.BAD_VALUE, "missing request body"))
-
-
-def _call_of(read: Call | LoadOnly) -> Call:
-    if isinstance(read, LoadOnly):
-        raise LoadedOnly(read)
-    return read
 
 
 def _start(model_name: str, identity: Identity) -> JsonObject:

@@ -82,6 +82,16 @@ def find_model(fields: Fields, models: Models) -> SandboxModel:
     return model
 
 
+def check_options(fields: Fields) -> None:
+    """Hold what any request may say of the model's life and settings to its types.
+
+    Raises:
+        Refused, FieldFault: see :meth:`Dialect.read_call`.
+    """
+    fields.optional_object("options")
+    _keep_alive_is_zero(fields)
+
+
 @dataclass(slots=True)
 class _Conversation:
     """What the messages add up to, in the order in which they come."""

@@ -12,10 +12,19 @@ from dataclasses import dataclass, field
 
 from forebay.endpoints.sandbox._call import Call, Effort, Image, Tool, ToolDemand
 from forebay.endpoints.sandbox._dialect import Models
-from forebay.endpoints.sandbox._failures import Failure, FailureKind, Refused
+from forebay.endpoints.sandbox._failures import FailureKind, Refused
 from forebay.endpoints.sandbox._fields import Fields, JsonType
 from forebay.endpoints.sandbox._images import BadImage, decode
 from forebay.endpoints.sandbox._openai_errors import path_text
+from forebay.endpoints.sandbox._openai_fields import (
+    bad,
+    check_ranges,
+    find_model,
+    read_choices,
+    read_stop,
+    read_streaming,
+    refused,
+)
 from forebay.endpoints.sandbox._options import SandboxModel, Thinking
 from forebay.endpoints.sandbox._words import prompt_tokens
 from forebay.protocol.jsontext import JsonObject, dumps
@@ -47,39 +56,23 @@ def read_chat(fields: Fields, models: Models) -> Call:
     Raises:
         Refused, FieldFault: see :meth:`Dialect.read_call`.
     """
-    name = fields.text("model")
-    model = models.get(name)
-    if model is None:
-        raise _refused(
-            FailureKind.NO_MODEL,
-            f"The model `{name}` does not exist or you do not have access to it.",
-            "model",
-        )
+    model = find_model(fields, models)
     talk = _Conversation(model)
     messages = fields.array("messages")
     if not messages:
-        raise _bad("messages", "empty array. Expected an array with minimum length 1.")
+        raise bad("messages", "empty array. Expected an array with minimum length 1.")
     for message in fields.objects("messages"):
         talk.add(message)
     talk.end()
-    stream = fields.flag("stream", default=False)
-    stream_options = fields.optional_object("stream_options")
-    if stream_options is not None and not stream:
-        raise _bad("stream_options", "it is only allowed when 'stream' is enabled.")
-    for key, (low, high) in _RANGES.items():
-        number = fields.optional_number(key)
-        if number is not None and not low <= number <= high:
-            raise _bad(key, f"expected a value from {low} to {high}, but got {number:g} instead.")
+    stream, includes_usage = read_streaming(fields)
+    check_ranges(fields, _RANGES)
     tools, tools_size = _tools(fields)
     if tools and not model.tools:
         raise _unsupported("tools")
     json_only, json_schema = _response_format(fields)
-    choices = fields.optional_integer("n")
-    if choices is not None and not 1 <= choices <= 128:
-        raise _bad("n", f"expected a value from 1 to 128, but got {choices} instead.")
     input_tokens = prompt_tokens(talk.size + tools_size, talk.image_count)
     if input_tokens > model.context_tokens:
-        raise _refused(
+        raise refused(
             FailureKind.CONTEXT,
             f"This model's maximum context length is {model.context_tokens} tokens. However, "
             f"your messages resulted in {input_tokens} tokens. "
@@ -88,7 +81,7 @@ def read_chat(fields: Fields, models: Models) -> Call:
         )
     return Call(
         model=model,
-        model_name=name,
+        model_name=model.name,
         stream=stream,
         input_tokens=input_tokens,
         system_text="\n".join(talk.system),
@@ -99,12 +92,11 @@ def read_chat(fields: Fields, models: Models) -> Call:
         demand=_demand(fields, tools),
         json_only=json_only,
         json_schema=json_schema,
-        stop=_stop(fields),
+        stop=read_stop(fields),
         max_tokens=_max_tokens(fields, model),
         effort=_effort(fields, model),
-        choices=choices or 1,
-        includes_usage=stream_options is not None
-        and stream_options.flag("include_usage", default=False),
+        choices=read_choices(fields),
+        includes_usage=includes_usage,
     )
 
 
@@ -144,7 +136,7 @@ class _Conversation:
             case "function":
                 self.results.append(self._content(message, ("text",)))
             case _:
-                raise _bad(
+                raise bad(
                     path_text(message.at("role")),
                     f"'{role}'. Supported values are: 'system', 'developer', 'assistant', "
                     "'user', 'function', and 'tool'.",
@@ -153,7 +145,7 @@ class _Conversation:
     def end(self) -> None:
         """The next message is of another role, or there is none: all results must be in."""
         if self.open_ids:
-            raise _refused(
+            raise refused(
                 FailureKind.BAD_VALUE,
                 "An assistant message with 'tool_calls' must be followed by tool messages "
                 "responding to each 'tool_call_id'. The following tool_call_ids did not have "
@@ -174,7 +166,7 @@ class _Conversation:
         for part in message.objects("content"):
             kind = part.text("type")
             if kind not in allowed:
-                raise _bad(
+                raise bad(
                     path_text(part.at("type")),
                     f"'{kind}'. Supported values are: "
                     + ", ".join(f"'{one}'" for one in allowed)
@@ -201,11 +193,11 @@ class _Conversation:
             return
         found = _DATA_URL.fullmatch(url)
         if found is None:
-            raise _bad(path, "expected an http(s) address or 'data:<type>;base64,...'.")
+            raise bad(path, "expected an http(s) address or 'data:<type>;base64,...'.")
         try:
             data = decode(found[2])
         except BadImage as fault:
-            raise _bad(path, f"the image is {fault}.") from None
+            raise bad(path, f"the image is {fault}.") from None
         self.images.append(Image(found[1], len(data)))
 
     def _add_assistant(self, message: Fields) -> None:
@@ -218,7 +210,7 @@ class _Conversation:
         for call in calls:
             identifier = call.text("id")
             if len(identifier) > _MAX_ID:
-                raise _refused(
+                raise refused(
                     FailureKind.BAD_VALUE,
                     f"Invalid '{path_text(call.at('id'))}': string too long. Expected a string "
                     f"with maximum length {_MAX_ID}, but got a string with length "
@@ -234,7 +226,7 @@ class _Conversation:
     def _add_result(self, message: Fields) -> None:
         identifier = message.text("tool_call_id")
         if identifier not in self.open_ids:
-            raise _refused(
+            raise refused(
                 FailureKind.BAD_VALUE,
                 f"Invalid parameter: messages with role 'tool' must be a response to a preceding "
                 f"message with 'tool_calls' ('{identifier}' is none).",
@@ -247,7 +239,7 @@ class _Conversation:
 def _name(function: Fields) -> str:
     name = function.text("name")
     if not _NAME.fullmatch(name):
-        raise _bad(
+        raise bad(
             path_text(function.at("name")),
             "string does not match pattern. Expected '^[a-zA-Z0-9_-]{1,64}$'.",
         )
@@ -260,7 +252,7 @@ def _tools(fields: Fields) -> tuple[tuple[Tool, ...], int]:
     for item in fields.objects("tools"):
         kind = item.text("type")
         if kind != "function":
-            raise _bad(path_text(item.at("type")), f"'{kind}'. Supported values are: 'function'.")
+            raise bad(path_text(item.at("type")), f"'{kind}'. Supported values are: 'function'.")
         function = item.object("function")
         name = _name(function)
         function.optional_text("description")
@@ -273,14 +265,14 @@ def _tools(fields: Fields) -> tuple[tuple[Tool, ...], int]:
 
 def _demand(fields: Fields, tools: tuple[Tool, ...]) -> ToolDemand:
     if fields.has("parallel_tool_calls") and not tools:
-        raise _bad("parallel_tool_calls", "it is only allowed when 'tools' are specified.")
+        raise bad("parallel_tool_calls", "it is only allowed when 'tools' are specified.")
     parallel = fields.flag("parallel_tool_calls", default=True)
     choice = fields.values.get("tool_choice")
     if isinstance(choice, str):
         if choice not in ("none", "auto", "required"):
-            raise _bad("tool_choice", f"'{choice}'. Expected 'none', 'auto' or 'required'.")
+            raise bad("tool_choice", f"'{choice}'. Expected 'none', 'auto' or 'required'.")
         if choice == "required" and not tools:
-            raise _bad("tool_choice", "it is only allowed when 'tools' are specified.")
+            raise bad("tool_choice", "it is only allowed when 'tools' are specified.")
         return ToolDemand(allowed=choice != "none", forced=choice == "required", parallel=parallel)
     named = fields.optional_object("tool_choice")
     if named is None:
@@ -290,10 +282,10 @@ def _demand(fields: Fields, tools: tuple[Tool, ...]) -> ToolDemand:
         mode = named.object("allowed_tools").text("mode")
         return ToolDemand(forced=mode == "required" and bool(tools), parallel=parallel)
     if kind != "function":
-        raise _bad("tool_choice.type", f"'{kind}'. Supported values are: 'function'.")
+        raise bad("tool_choice.type", f"'{kind}'. Supported values are: 'function'.")
     name = named.object("function").text("name")
     if name not in [tool.name for tool in tools]:
-        raise _bad("tool_choice", f"the function '{name}' is not in 'tools'.")
+        raise bad("tool_choice", f"the function '{name}' is not in 'tools'.")
     return ToolDemand(forced=True, name=name, parallel=parallel)
 
 
@@ -311,22 +303,10 @@ def _response_format(fields: Fields) -> tuple[bool, JsonObject | None]:
             described.text("name")
             return True, described.object("schema").values
         case kind:
-            raise _bad(
+            raise bad(
                 "response_format.type",
                 f"'{kind}'. Supported values are: 'text', 'json_object', and 'json_schema'.",
             )
-
-
-def _stop(fields: Fields) -> tuple[str, ...]:
-    value = fields.values.get("stop")
-    if value is None:
-        return ()
-    if isinstance(value, str):
-        return (value,)
-    stop = fields.texts("stop")
-    if len(stop) > 4:
-        raise _bad("stop", f"array too long. Expected at most 4 items, but got {len(stop)}.")
-    return tuple(stop)
 
 
 def _max_tokens(fields: Fields, model: SandboxModel) -> int | None:
@@ -336,7 +316,7 @@ def _max_tokens(fields: Fields, model: SandboxModel) -> int | None:
         if value is None:
             continue
         if not 1 <= value <= model.max_output_tokens:
-            raise _bad(
+            raise bad(
                 key,
                 f"expected a value from 1 to {model.max_output_tokens} for this model, "
                 f"but got {value} instead.",
@@ -350,7 +330,7 @@ def _effort(fields: Fields, model: SandboxModel) -> Effort | None:
     if asked is None:
         return Effort.MEDIUM if model.thinking is Thinking.BY_DEFAULT else None
     if asked not in _EFFORTS:
-        raise _bad(
+        raise bad(
             "reasoning_effort",
             f"'{asked}'. Supported values are: " + ", ".join(f"'{one}'" for one in _EFFORTS) + ".",
         )
@@ -359,16 +339,8 @@ def _effort(fields: Fields, model: SandboxModel) -> Effort | None:
     return _EFFORTS[asked]
 
 
-def _refused(kind: FailureKind, message: str, param: str, code: str | None = None) -> Refused:
-    return Refused(Failure(kind, message, param, code))
-
-
-def _bad(param: str, what: str) -> Refused:
-    return _refused(FailureKind.BAD_VALUE, f"Invalid '{param}': {what}", param)
-
-
 def _unsupported(param: str) -> Refused:
-    return _refused(
+    return refused(
         FailureKind.UNSUPPORTED,
         f"Unsupported parameter: '{param}' is not supported with this model.",
         param,

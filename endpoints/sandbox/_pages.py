@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forebay.endpoints.sandbox._anthropic import Anthropic
+from forebay.endpoints.sandbox._anthropic_counting import AnthropicCounting
 from forebay.endpoints.sandbox._call import Identity
 from forebay.endpoints.sandbox._dialect import Dialect, Models, read_object
 from forebay.endpoints.sandbox._failures import Failure, FailureKind, Refused
@@ -16,21 +17,38 @@ from forebay.endpoints.sandbox._ollama import (
     show,
     tags,
 )
+from forebay.endpoints.sandbox._ollama_embeddings import OllamaEmbed, OllamaEmbeddings
 from forebay.endpoints.sandbox._openai import OpenAI
+from forebay.endpoints.sandbox._openai_completions import OpenAICompletions
+from forebay.endpoints.sandbox._openai_embeddings import OpenAIEmbeddings
+from forebay.endpoints.sandbox._openai_errors import OpenAIErrors
+from forebay.endpoints.sandbox._responses import Responses, ResponsesCounting
 from forebay.protocol.jsontext import JsonObject
 
 _OPENAI = OpenAI()
 _ANTHROPIC = Anthropic()
 OLLAMA_CHAT = OllamaChat()
 
+_COMPLETIONS = OpenAICompletions()
+_EMBEDDINGS = OpenAIEmbeddings()
+
 CALLS: dict[str, Dialect] = {
     "/v1/chat/completions": _OPENAI,
     "/chat/completions": _OPENAI,
+    "/v1/completions": _COMPLETIONS,
+    "/completions": _COMPLETIONS,
+    "/v1/embeddings": _EMBEDDINGS,
+    "/embeddings": _EMBEDDINGS,
+    "/v1/responses": Responses(),
+    "/v1/responses/input_tokens": ResponsesCounting(),
     "/v1/messages": _ANTHROPIC,
+    "/v1/messages/count_tokens": AnthropicCounting(),
     "/api/chat": OLLAMA_CHAT,
     "/api/generate": OllamaGenerate(),
+    "/api/embed": OllamaEmbed(),
+    "/api/embeddings": OllamaEmbeddings(),
 }
-"""The paths that generate."""
+"""The paths that ask a model for something."""
 
 _READS = ("GET", "HEAD")
 _OLLAMA_PAGES = ("/", "/api/tags", "/api/version", "/api/ps")
@@ -103,12 +121,12 @@ def _check_method(request: Request, allowed: tuple[str, ...]) -> None:
 
 def _wrong_method(request: Request, allowed: tuple[str, ...]) -> Refused:
     message = ""
-    if dialect_of(request) is _OPENAI:
+    if isinstance(dialect_of(request), OpenAIErrors):
         message = f"Not allowed to {request.method} on {request.path}. Use {' or '.join(allowed)}."
     return Refused(Failure(FailureKind.WRONG_METHOD, message))
 
 
 def _path_message(request: Request) -> str:
-    if dialect_of(request) is not _OPENAI:
+    if not isinstance(dialect_of(request), OpenAIErrors):
         return ""
     return f"Invalid URL ({request.method} {request.path})"

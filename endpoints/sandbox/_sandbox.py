@@ -15,7 +15,7 @@ from email.utils import formatdate
 import trio
 
 from forebay.endpoints.sandbox._call import Call, Identity, usage_of
-from forebay.endpoints.sandbox._composer import compose
+from forebay.endpoints.sandbox._composer import compose_all
 from forebay.endpoints.sandbox._counters import Counters, Load, RunningCall, SandboxStatistics
 from forebay.endpoints.sandbox._dialect import Dialect, Models, read_object
 from forebay.endpoints.sandbox._failures import Failure, FailureKind, Refused
@@ -25,7 +25,8 @@ from forebay.endpoints.sandbox._fields import FieldFault
 from forebay.endpoints.sandbox._http import Header, Reply, Request
 from forebay.endpoints.sandbox._limit_headers import limit_headers, retry_after_headers
 from forebay.endpoints.sandbox._limits import Limiter, LimitScope
-from forebay.endpoints.sandbox._ollama import LoadedOnly, OllamaChat, missing_body
+from forebay.endpoints.sandbox._ollama import LoadedOnly, missing_body
+from forebay.endpoints.sandbox._ollama_errors import OllamaErrors
 from forebay.endpoints.sandbox._options import LimitHeaders, SandboxOptions
 from forebay.endpoints.sandbox._pages import CALLS, dialect_of, page
 from forebay.protocol.jsontext import InvalidJson, JsonObject, dumps, loads_object
@@ -123,7 +124,7 @@ class Sandbox:
         plan = NO_FAULT
         try:
             self._check(request)
-            if not request.body and isinstance(dialect, OllamaChat):
+            if not request.body and isinstance(dialect, OllamaErrors):
                 raise missing_body()
             call = dialect.read_call(read_object(request), request, self._models)
             plan = self._plan(call, request)
@@ -132,8 +133,7 @@ class Sandbox:
                 raise Refused(refusal_failure(plan.refusal, plan.retry_after))
             return self._start(dialect, call, plan, identity, now)
         except LoadedOnly as loaded:
-            assert isinstance(dialect, OllamaChat)
-            body = dialect.json(dialect.loaded(loaded.load, identity)) + b"\n"
+            body = dialect.json(loaded.body(identity)) + b"\n"
             return Reply(200, self._headers(_JSON, dialect, identity), body)
         except Refused as refused:
             failure = refused.failure
@@ -158,7 +158,7 @@ class Sandbox:
         self, dialect: Dialect, call: Call, plan: FaultPlan, identity: Identity, now: float
     ) -> Reply:
         options = self._options
-        answers = [compose(call, options, choice=choice) for choice in range(call.choices)]
+        answers = compose_all(call, options)
         output_tokens, _ = usage_of(answers)
         self._admit(call.input_tokens + output_tokens, now)
         kind = dialect.stream_type if call.stream else _JSON

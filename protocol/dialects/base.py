@@ -14,7 +14,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NewType
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NewType
 
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import ChatResponse, StreamEvent
@@ -22,13 +23,28 @@ from forebay.protocol.canonical.requests import ChatRequest, Dialect
 from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.jsontext import JsonObject
 
+if TYPE_CHECKING:
+    from forebay.protocol.dialects.losses import AnswerLosses, Losses
+
 Api = NewType("Api", str)
 """The name of one API: dialect, dot, operation (``openai.chat``)."""
 
 
+class ThinkingForm(Enum):
+    """How a model that speaks the Messages API takes the wish to think."""
+
+    NONE = auto()
+    """Not at all."""
+    BUDGET = auto()
+    """As a number of tokens (``thinking.type`` enabled)."""
+    EFFORT = auto()
+    """As an effort: it decides itself how long it thinks (``thinking.type`` adaptive)."""
+    EITHER = auto()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamTraits:
-    """What a request encoder must know of the server that will read the request."""
+    """What a request encoder must know of the server and the model that will read the request."""
 
     max_output_field: str = "max_tokens"
     """OpenAI chat: the field for the output limit (``max_completion_tokens`` at OpenAI)."""
@@ -40,6 +56,16 @@ class UpstreamTraits:
     """Sent where the dialect requires a limit and the client gave none."""
     most_embedding_inputs: int | None = None
     """How many inputs one request for embeddings may have; None: as many as the API allows."""
+    takes_sampling: bool = True
+    """The model takes ``temperature`` and its kin; else they are left out."""
+    thinking: ThinkingForm = ThinkingForm.EITHER
+    takes_zero_temperature: bool = True
+    """OpenAI chat: else ``do_sample: false`` says it."""
+    keeps_stop_text: bool = False
+    """Streams hold the stop sequence that ended them; it is taken out on the way."""
+
+
+USUAL_SERVER = UpstreamTraits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +139,16 @@ class ChatCodec(ABC):
     dialect: Dialect
     path: str
     """Where clients post their requests."""
+    losses: Losses
+    """What of a request the API can't say, and what becomes of it."""
+    answer_losses: AnswerLosses
+    """What of an answer its clients can't be told."""
     completes_text: bool = False
     """Says ``ChatRequest.completion`` as it is meant. Other codecs ask a plain prompt as what a
     user says, and refuse what is more than that: where a provider speaks several APIs, a request
     to complete text is for one of these."""
+    takes_image_links: bool = True
+    """Says an image by a link to it. Where not, the image must stand in the request itself."""
     stream_content_type: str
     """Of a streamed answer."""
 
@@ -134,9 +166,10 @@ class ChatCodec(ABC):
         one into memory); None for all others."""
         return None
 
-    def can_relay(self, request: ChatRequest) -> bool:
+    def can_relay(self, request: ChatRequest, traits: UpstreamTraits = USUAL_SERVER) -> bool:
         """Whether the client's own bytes may go as they are to a server of this API. Not where
-        they hold something of another provider that such a server refuses."""
+        they hold something of another provider that such a server refuses, or that this server
+        is known to need otherwise."""
         return True
 
     @abstractmethod

@@ -19,7 +19,7 @@ from forebay.protocol.canonical.embeddings import (
     unusable,
 )
 from forebay.protocol.canonical.requests import Dialect
-from forebay.protocol.dialects.base import Api, EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.base import USUAL_SERVER, Api, EncodedRequest, UpstreamTraits
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 
@@ -60,7 +60,7 @@ class EmbeddingCodec(ABC):
         model; None for all others."""
         return None
 
-    def can_relay(self, request: EmbeddingRequest) -> bool:
+    def can_relay(self, request: EmbeddingRequest, traits: UpstreamTraits = USUAL_SERVER) -> bool:
         """Whether the client's own bytes may go as they are to a server of this API."""
         return True
 

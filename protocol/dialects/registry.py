@@ -21,12 +21,15 @@ from forebay.protocol.dialects.ollama import (
     OllamaSpeech,
 )
 from forebay.protocol.dialects.openai import (
+    RELAYED_BY_OPENAI,
     OpenAIChatCodec,
     OpenAICompletionsCodec,
     OpenAIEmbeddingCodec,
+    OpenAIInputTokenCodec,
     OpenAIResponsesCodec,
     OpenAISpeech,
 )
+from forebay.protocol.dialects.relayed import RelayedApi
 from forebay.protocol.dialects.token_counts import TokenCountCodec
 
 CODECS: Mapping[Api, ChatCodec] = MappingProxyType(
@@ -51,8 +54,11 @@ EMBEDDING_CODECS: Mapping[Api, EmbeddingCodec] = MappingProxyType(
 )
 
 TOKEN_COUNT_CODECS: Mapping[Api, TokenCountCodec] = MappingProxyType(
-    {codec.api: codec for codec in (AnthropicTokenCountCodec(),)}
+    {codec.api: codec for codec in (AnthropicTokenCountCodec(), OpenAIInputTokenCodec())}
 )
+
+RELAYED: Mapping[Api, RelayedApi] = MappingProxyType({each.api: each for each in RELAYED_BY_OPENAI})
+"""What no codec reads."""
 
 SPEECH: Mapping[Dialect, DialectSpeech] = MappingProxyType(
     {speech.dialect: speech for speech in (OpenAISpeech(), AnthropicSpeech(), OllamaSpeech())}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from forebay.protocol.canonical.requests import ChatRequest, Dialect
-from forebay.protocol.dialects.base import Api, EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.base import USUAL_SERVER, Api, EncodedRequest, UpstreamTraits
 from forebay.protocol.jsontext import JsonObject
 
 
@@ -31,7 +31,7 @@ class TokenCountCodec(ABC):
         """
 
     @abstractmethod
-    def can_relay(self, request: ChatRequest) -> bool:
+    def can_relay(self, request: ChatRequest, traits: UpstreamTraits = USUAL_SERVER) -> bool:
         """Whether the client's own bytes may go as they are to a server of this API."""
 
     @abstractmethod

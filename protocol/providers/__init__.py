@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from forebay.protocol.providers import anthropic, ollama, openai, openai_compatible, sandbox
+from forebay.protocol.providers import (
+    anthropic,
+    ollama,
+    openai,
+    openai_compatible,
+    openvino,
+    sandbox,
+    zai,
+)
 from forebay.protocol.providers.base import ProviderProfile
 
 PROFILES: Mapping[str, ProviderProfile] = MappingProxyType(
@@ -14,6 +22,8 @@ PROFILES: Mapping[str, ProviderProfile] = MappingProxyType(
             anthropic.PROFILE,
             ollama.PROFILE,
             openai_compatible.PROFILE,
+            openvino.PROFILE,
+            zai.PROFILE,
             sandbox.PROFILE,
         )
     }

@@ -96,16 +96,32 @@ class ProviderProfile:
     greeting: Greeting = Greeting.BEARER
     takes_hosts: bool = False
     """May be several equal hosts, each with its own slots."""
+    manages_models: bool = False
+    """Takes Ollama's calls that pull, make and delete models."""
     completes_text: Callable[[str], bool] = _every_model
     """Whether a model of this id can go on with a text as it stands, where an API for that is
     among ``paths``."""
     one_account: bool = True
     """Where the key or the quota fails for one model, it fails for all. Not at servers that pass
     the calls for some of their models on to somebody else."""
+    default_models: Mapping[Api, str] = field(default_factory=dict)
+    """Which model the provider itself takes where a request names none."""
     traits: UpstreamTraits = field(default_factory=UpstreamTraits)
+    model_traits: Callable[[str, UpstreamTraits], UpstreamTraits] | None = None
+    """``traits`` as they are for the model of an id, where models differ."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with every call."""
     forwarded_headers: frozenset[str] = frozenset()
     """A client's headers that go along to an API that is its own; lower case."""
     forwards_query: bool = False
     """The query of a client's request goes along with these headers."""
+    charges_cache_reads: bool = True
+    """Its limits on tokens count what it read from its prompt cache."""
+    reserves_most_output: bool = False
+    """Its limits on tokens count the most that a request may put out, until it has ended."""
+
+    def traits_of(self, model_id: str) -> UpstreamTraits:
+        """What there is to know of the server when it is asked for this model."""
+        if self.model_traits is None:
+            return self.traits
+        return self.model_traits(model_id, self.traits)

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from forebay.protocol.dialects.ollama import OLLAMA, OLLAMA_CHAT, OLLAMA_GENERATE
+from forebay.protocol.dialects.ollama import (
+    OLLAMA,
+    OLLAMA_CHAT,
+    OLLAMA_EMBED,
+    OLLAMA_EMBEDDINGS,
+    OLLAMA_GENERATE,
+)
 from forebay.protocol.providers.base import CallFailure, FailedAnswer, FailureKind, ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
 
@@ -36,11 +42,17 @@ def classify(answer: FailedAnswer) -> CallFailure:
 PROFILE = ProviderProfile(
     kind="ollama",
     default_base_url="http://127.0.0.1:11434",
-    paths={OLLAMA_CHAT: "/api/chat", OLLAMA_GENERATE: "/api/generate"},
+    paths={
+        OLLAMA_CHAT: "/api/chat",
+        OLLAMA_GENERATE: "/api/generate",
+        OLLAMA_EMBED: "/api/embed",
+        OLLAMA_EMBEDDINGS: "/api/embeddings",
+    },
     listing_path="/api/tags",
     listing_dialect=OLLAMA,
     classify=classify,
     needs_key=False,
     takes_hosts=True,
+    manages_models=True,
     one_account=False,
 )

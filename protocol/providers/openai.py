@@ -1,16 +1,74 @@
 """OpenAI's own API."""
 
+import re
+from dataclasses import replace
+
 from forebay.protocol.dialects.base import UpstreamTraits
-from forebay.protocol.dialects.openai import OPENAI, OPENAI_CHAT
+from forebay.protocol.dialects.openai import (
+    OPENAI,
+    OPENAI_CHAT,
+    OPENAI_COMPLETIONS,
+    OPENAI_EMBEDDINGS,
+    OPENAI_IMAGE_EDITS,
+    OPENAI_IMAGE_VARIATIONS,
+    OPENAI_IMAGES,
+    OPENAI_INPUT_TOKENS,
+    OPENAI_MODERATIONS,
+    OPENAI_RESPONSES,
+    OPENAI_SPEECH,
+    OPENAI_TRANSCRIPTIONS,
+    OPENAI_TRANSLATIONS,
+)
 from forebay.protocol.providers.base import ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
+
+_SAMPLES_ITS_OWN_WAY = re.compile(r"(ft:)?(o\d+|gpt-5|codex)(-(?!chat)[^.:]*)?(:.*)?")
+"""Reasoning models, which refuse ``max_tokens`` and all sampling but the default. From GPT-5.1 on
+that depends on the effort that is asked for, and the API says it better than a name tells."""
+
+
+_COMPLETING = ("instruct", "davinci", "babbage")
+"""In the ids of the models that go on with text, fine-tuned ones among them; all others chat."""
+
+
+def _completes_text(model_id: str) -> bool:
+    return any(name in model_id for name in _COMPLETING)
+
+
+def _model_traits(model_id: str, traits: UpstreamTraits) -> UpstreamTraits:
+    if _SAMPLES_ITS_OWN_WAY.fullmatch(model_id):
+        return replace(traits, takes_sampling=False)
+    return traits
+
 
 PROFILE = ProviderProfile(
     kind="openai",
     default_base_url="https://api.openai.com/v1",
-    paths={OPENAI_CHAT: "/chat/completions"},
+    paths={
+        OPENAI_CHAT: "/chat/completions",
+        OPENAI_RESPONSES: "/responses",
+        OPENAI_INPUT_TOKENS: "/responses/input_tokens",
+        OPENAI_COMPLETIONS: "/completions",
+        OPENAI_EMBEDDINGS: "/embeddings",
+        OPENAI_IMAGES: "/images/generations",
+        OPENAI_IMAGE_EDITS: "/images/edits",
+        OPENAI_IMAGE_VARIATIONS: "/images/variations",
+        OPENAI_SPEECH: "/audio/speech",
+        OPENAI_TRANSCRIPTIONS: "/audio/transcriptions",
+        OPENAI_TRANSLATIONS: "/audio/translations",
+        OPENAI_MODERATIONS: "/moderations",
+    },
+    default_models={
+        OPENAI_IMAGES: "dall-e-2",
+        OPENAI_IMAGE_EDITS: "dall-e-2",
+        OPENAI_IMAGE_VARIATIONS: "dall-e-2",
+        OPENAI_MODERATIONS: "omni-moderation-latest",
+    },
     listing_path="/models",
     listing_dialect=OPENAI,
     classify=classify_by_status,
+    completes_text=_completes_text,
     traits=UpstreamTraits(max_output_field="max_completion_tokens", developer_role=True),
+    model_traits=_model_traits,
+    reserves_most_output=True,
 )

@@ -1,12 +1,38 @@
 """Any server that speaks OpenAI's chat API: vLLM, llama.cpp, LM Studio, SGLang and others."""
 
-from forebay.protocol.dialects.openai import OPENAI, OPENAI_CHAT
+from forebay.protocol.dialects.openai import (
+    OPENAI,
+    OPENAI_CHAT,
+    OPENAI_COMPLETIONS,
+    OPENAI_EMBEDDINGS,
+    OPENAI_IMAGE_EDITS,
+    OPENAI_IMAGE_VARIATIONS,
+    OPENAI_IMAGES,
+    OPENAI_MODERATIONS,
+    OPENAI_RERANK,
+    OPENAI_SPEECH,
+    OPENAI_TRANSCRIPTIONS,
+    OPENAI_TRANSLATIONS,
+)
 from forebay.protocol.providers.base import ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
 
 PROFILE = ProviderProfile(
     kind="openai_compatible",
-    paths={OPENAI_CHAT: "/chat/completions"},
+    # Few servers have all of these; what one lacks, it answers 404.
+    paths={
+        OPENAI_CHAT: "/chat/completions",
+        OPENAI_COMPLETIONS: "/completions",
+        OPENAI_EMBEDDINGS: "/embeddings",
+        OPENAI_IMAGES: "/images/generations",
+        OPENAI_IMAGE_EDITS: "/images/edits",
+        OPENAI_IMAGE_VARIATIONS: "/images/variations",
+        OPENAI_SPEECH: "/audio/speech",
+        OPENAI_TRANSCRIPTIONS: "/audio/transcriptions",
+        OPENAI_TRANSLATIONS: "/audio/translations",
+        OPENAI_MODERATIONS: "/moderations",
+        OPENAI_RERANK: "/rerank",
+    },
     listing_path="/models",
     listing_dialect=OPENAI,
     classify=classify_by_status,

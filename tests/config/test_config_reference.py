@@ -75,8 +75,10 @@ def test_the_reference_gives_the_right_default(path: str) -> None:
     elif (default := field.get_default(call_default_factory=True)) in (None, {}):
         assert said in (
             *("none", "not set", "all", "the kind's own"),
-            *("`wait.max_wait_ms`", "`wait.hold`"),
+            *("`wait.max_wait_ms`", "`wait.hold`", "`defaults.on_unsupported`"),
         )
+    elif isinstance(default, bool):
+        assert said == f"`{str(default).lower()}`"
     else:
         assert said == (f"`{default:g}`" if isinstance(default, float) else f"`{default}`")
 

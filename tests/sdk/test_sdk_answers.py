@@ -7,84 +7,13 @@ gateway, in the same types, whatever dialects lie between.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from live_gateway import UPSTREAMS, LiveGateway
-from sdk_questions import PNG, City, End, Question, Said, Speaker, Tool
+from sdk_cases import CASES, NEWS, WEATHER, Case
+from sdk_questions import City, End, Question, Said, Speaker
 from sdk_speakers import CLIENTS, RELAYED, both_ways, nine_pairs
-
-WEATHER = Tool("weather")
-NEWS = Tool("news", ("topic", "day"))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A question, and what any client must hear."""
-
-    question: Question
-    text: str = ""
-    """A pattern."""
-    thinking: str = ""
-    """A pattern."""
-    calls: tuple[Tool, ...] = ()
-    end: End = End.DONE
-    output_tokens: int | None = None
-
-
-CASES = {
-    "chat": Case(Question(text="hello"), r"You said: hello\n[\w ]+\."),
-    "unicode": Case(Question(text="Grüße, 世界 🌍 «é»"), r"You said: Grüße, 世界 🌍 «é»\n[\w ]+\."),
-    "system prompt": Case(Question(text="hi", system="Please be brief."), r"\w+\."),
-    "long": Case(Question(text="lorem ipsum " * 80), r"You said: (lorem ipsum ){80}"),
-    "max tokens": Case(
-        Question(text="one two three", max_tokens=5),
-        r"You said: one .*",
-        end=End.LENGTH,
-        output_tokens=5,
-    ),
-    "stop sequence": Case(
-        Question(text="one STOP two", stop=("HALT", "STOP")),
-        r"You said: one ",
-        end=End.STOP_SEQUENCE,
-    ),
-    "refusal": Case(Question(text="please refuse"), r"I can't help with that\.", end=End.REFUSED),
-    "image": Case(
-        Question(text="look", image=PNG),
-        r"You sent 1 image: image/png \(68 bytes\)\. You said: look\n[\w ]*\.?",
-    ),
-    "JSON schema": Case(Question(text="a city", wants_city=True), r"\{.*\}"),
-    "thinking": Case(
-        Question(text="ponder", thinks=True),
-        r"You said: ponder\n[\w ]+\.",
-        thinking=r"The user wrote 6 characters\. [\w ]+\.?",
-    ),
-    "thinking unasked": Case(
-        Question(text="ponder", model="sandbox-thinking"),
-        r"You said: ponder\n[\w ]+\.",
-        thinking=r"The user wrote 6 characters\. [\w ]+\.?",
-    ),
-    "tool": Case(
-        Question(text="use the tool", tools=(NEWS, WEATHER)), calls=(NEWS,), end=End.TOOLS
-    ),
-    "forced tool": Case(
-        Question(text="weather! use the tool", tools=(NEWS, WEATHER), must_call=True),
-        calls=(WEATHER,),
-        end=End.TOOLS,
-    ),
-    "parallel tools": Case(
-        Question(text="use all tools", tools=(WEATHER, NEWS)),
-        calls=(WEATHER, NEWS),
-        end=End.TOOLS,
-    ),
-    "tool without arguments": Case(
-        # Trap 82: no upstream sends a fragment of arguments for it.
-        Question(text="use the tool", tools=(Tool("now", ()),)),
-        calls=(Tool("now", ()),),
-        end=End.TOOLS,
-    ),
-    "tools not used": Case(Question(text="hello", tools=(WEATHER,)), r"You said: hello\n[\w ]+\."),
-}
 
 
 def ask(speaker: Speaker, upstream: str | None, question: Question, *, stream: bool) -> Said:
@@ -121,7 +50,7 @@ def test_an_answer_comes_through_as_the_upstream_gives_it(
     assert said.parsed == direct.parsed
     if case.question.wants_city:
         City.model_validate_json(said.text)
-    check_end(said, case.end, client, upstream)
+    check_end(said, case, client, upstream)
 
     # Usage: exactly what the upstream has counted.
     assert said.input_tokens == after.input_tokens - before.input_tokens
@@ -136,12 +65,13 @@ def test_an_answer_comes_through_as_the_upstream_gives_it(
         assert said.fragments > 1 or "ollama" in (client, {"l": "ollama"}.get(upstream))
 
 
-def check_end(said: Said, end: End, client: str, upstream: str) -> None:
+def check_end(said: Said, case: Case, client: str, upstream: str) -> None:
     """Dialects differ in what they can say of an end."""
+    end = case.end
     if end is End.STOP_SEQUENCE:
         # Only Anthropic's upstream tells which it was, and only Anthropic's client hears it.
         told = (client, upstream) == ("anthropic", "a")
-        assert said.stop_sequence == ("STOP" if told else None)
+        assert said.stop_sequence == (case.question.stop[-1] if told else None)
         end = End.STOP_SEQUENCE if told else End.DONE
     else:
         assert said.stop_sequence is None

@@ -6,7 +6,7 @@ The collector stops everything while it looks for circles, the longer the more r
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,24 +24,32 @@ HELD = b"GET /held HTTP/1.1\r\nhost: test\r\n\r\n"
 
 
 @pytest.fixture
-def uncollected() -> Iterator[None]:
-    """No garbage collection in this test."""
+def remains() -> Iterator[Callable[[], list[str]]]:
+    """Tells what there is of connections that were made in this test, in which no garbage is
+    collected."""
     gc.collect()
     gc.disable()
-    yield
+    # Something may still hold what a test before this one has made.
+    before = _parts_of_connections()
+
+    def made_since() -> list[str]:
+        return [
+            type(part).__name__
+            for part in _parts_of_connections()
+            if not any(part is older for older in before)
+        ]
+
+    yield made_since
     gc.enable()
 
 
-def remains() -> list[str]:
-    return [
-        type(one).__name__
-        for one in gc.get_objects()
-        if isinstance(one, (Connection, GuardedProtocol))
-    ]
+def _parts_of_connections() -> list[object]:
+    return [part for part in gc.get_objects() if isinstance(part, (Connection, GuardedProtocol))]
 
 
-@pytest.mark.usefixtures("uncollected")
-async def test_a_connection_that_was_answered_leaves_nothing(app: App, linked: Linked) -> None:
+async def test_a_connection_that_was_answered_leaves_nothing(
+    app: App, linked: Linked, remains: Callable[[], list[str]]
+) -> None:
     async with linked(app) as client:
         await client.send(HELLO + HELLO)
         assert [(await client.answer()).status for _ in range(2)] == [200, 200]
@@ -50,9 +58,8 @@ async def test_a_connection_that_was_answered_leaves_nothing(app: App, linked: L
     assert remains() == []
 
 
-@pytest.mark.usefixtures("uncollected")
 async def test_a_client_that_left_while_it_was_held_leaves_nothing(
-    app: App, linked: Linked
+    app: App, linked: Linked, remains: Callable[[], list[str]]
 ) -> None:
     async with linked(app) as client:
         await client.send(HELD)

@@ -6,7 +6,7 @@ In memory everything runs in virtual time. Host names: the gateway is ``localhos
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +14,11 @@ from random import Random
 
 import httpx
 import trio
-from memory_network import MemoryNetwork
+from memory_network import MemoryNetwork, Serve
 from trio.testing import wait_all_tasks_blocked
 
 from forebay.actors.gateway import Gateway, open_gateway
-from forebay.actors.upstream import ConnectionStack
+from forebay.actors.upstream import ConnectionStack, ImageFetcher
 from forebay.endpoints.app import ForebayApp
 from forebay.endpoints.sandbox import Sandbox, SandboxOptions, serve_connection
 from forebay.endpoints.serving import ServingState, serve_stream
@@ -96,6 +96,8 @@ async def open_world(
     *,
     sandboxes: Mapping[str, SandboxOptions] | None = None,
     provider: Mapping[str, object] | None = None,
+    hosts: Mapping[str, Serve] | None = None,
+    image_fetcher: Callable[[MemoryNetwork], ImageFetcher] | None = None,
 ) -> AsyncIterator[World]:
     """A world that lasts as long as the block.
 
@@ -103,6 +105,8 @@ async def open_world(
         config: of the gateway. None: one provider ``up`` over the first sandbox, with the
             settings of ``provider``, and a model ``fast`` that it serves.
         sandboxes: by name. None: one without limits, ``up``.
+        hosts: other servers, by host name.
+        image_fetcher: makes what follows links to images. None: it finds no network at all.
     """
     options = dict(sandboxes or {"up": SandboxOptions()})
     made = {name: Sandbox(option) for name, option in options.items()}
@@ -111,11 +115,16 @@ async def open_world(
     async with trio.open_nursery() as nursery:
         network = MemoryNetwork(
             nursery,
-            {f"{name}.test": partial(serve_connection, sandbox=box) for name, box in made.items()},
+            {f"{name}.test": partial(serve_connection, sandbox=box) for name, box in made.items()}
+            | dict(hosts or {}),
         )
         upstream = ConnectionStack(network_backend=network)
         async with open_gateway(
-            config, transport=upstream, random=Random(1), check_waits=True
+            config,
+            transport=upstream,
+            random=Random(1),
+            image_fetcher=(image_fetcher or _blind_fetcher)(network),
+            check_waits=True,
         ) as gateway:
             app = ForebayApp(gateway)
             serving = ServingState()
@@ -136,3 +145,13 @@ def one_provider(**provider: object) -> dict[str, object]:
         },
         "models": {"fast": {"targets": ["up/sandbox-chat"]}},
     }
+
+
+def _blind_fetcher(network: MemoryNetwork) -> ImageFetcher:
+    """No test goes to the internet."""
+
+    async def resolve(host: str, port: int) -> list[str]:
+        await trio.lowlevel.checkpoint()
+        raise OSError("no network")
+
+    return ImageFetcher(resolve=resolve, network=network)

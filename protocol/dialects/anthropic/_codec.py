@@ -15,10 +15,12 @@ from forebay.protocol.dialects.anthropic import (
     _request_decoding,
     _request_encoding,
 )
+from forebay.protocol.dialects.anthropic._losses import ANSWER_LOSSES, LOSSES
 from forebay.protocol.dialects.anthropic._names import ANTHROPIC, ANTHROPIC_MESSAGES
 from forebay.protocol.dialects.anthropic._stream_decoder import AnthropicStreamDecoder
 from forebay.protocol.dialects.anthropic._stream_encoder import AnthropicStreamEncoder
 from forebay.protocol.dialects.base import (
+    USUAL_SERVER,
     ChatCodec,
     DialectSpeech,
     EncodedRequest,
@@ -39,13 +41,15 @@ class AnthropicMessagesCodec(ChatCodec):
 
     api = ANTHROPIC_MESSAGES
     path = "/v1/messages"
+    losses = LOSSES
+    answer_losses = ANSWER_LOSSES
     dialect = ANTHROPIC
     stream_content_type = "text/event-stream; charset=utf-8"
 
     def decode_request(self, body: JsonObject) -> ChatRequest:
         return _request_decoding.decode_request(body)
 
-    def can_relay(self, request: ChatRequest) -> bool:
+    def can_relay(self, request: ChatRequest, traits: UpstreamTraits = USUAL_SERVER) -> bool:
         return _relaying.can_relay(request)
 
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from forebay.protocol.canonical.requests import ChatRequest, Effort, Reasoning
 from forebay.protocol.dialects.anthropic._names import is_native, raw_fields
-from forebay.protocol.dialects.base import UpstreamTraits
+from forebay.protocol.dialects.base import ThinkingForm, UpstreamTraits
 from forebay.protocol.jsontext import JsonObject
 
 MIN_BUDGET = 1024
@@ -25,6 +25,17 @@ _EFFORTS = {
     Effort.XHIGH: "xhigh",
     Effort.MAX: "max",
 }
+
+_BUDGETS = {
+    Effort.MINIMAL: 1024,
+    Effort.LOW: 2048,
+    Effort.MEDIUM: 8192,
+    Effort.HIGH: 16_384,
+    Effort.XHIGH: 32_768,
+    Effort.MAX: 32_768,
+}
+"""For models that take budgets only."""
+_EFFORT_BELOW_BUDGET = ((2048, Effort.LOW), (12_288, Effort.MEDIUM), (24_576, Effort.HIGH))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +60,8 @@ def plan_thinking(
     """Say the reasoning that the client asked for.
 
     What came in this dialect goes as it came. Of other dialects an effort becomes adaptive
-    thinking at that effort, a budget thinking with that budget, effort ``none`` no thinking.
+    thinking at that effort, a budget thinking with that budget, effort ``none`` no thinking; where
+    the model knows only one of the two, the other becomes the nearest of it.
 
     A budget is kept below ``max_tokens``: by raising that where the client left it open, else by
     lowering the budget, and without room for the least budget thinking is turned off. It is also
@@ -61,6 +73,10 @@ def plan_thinking(
     reasoning = request.reasoning
     if reasoning is None:
         return ThinkingPlan(max_tokens=max_tokens)
+    if not is_native(reasoning.extras):
+        if traits.thinking is ThinkingForm.NONE:
+            return ThinkingPlan(max_tokens=max_tokens, dropped=_asks_to_think(reasoning))
+        reasoning = _in_the_form(reasoning, traits.thinking)
     effort = None if reasoning.effort is None else _EFFORTS.get(reasoning.effort)
     if reasoning.enabled is False or reasoning.effort is Effort.NONE:
         return ThinkingPlan(max_tokens=max_tokens, thinking=_DISABLED, effort=effort)
@@ -80,6 +96,25 @@ def plan_thinking(
         **raw_fields(reasoning.extras),
     }
     return ThinkingPlan(max_tokens=max_tokens, thinking=thinking, effort=effort)
+
+
+def _asks_to_think(reasoning: Reasoning) -> bool:
+    if reasoning.enabled is False or reasoning.effort is Effort.NONE:
+        return False
+    return bool(reasoning.enabled or reasoning.effort or reasoning.budget_tokens)
+
+
+def _in_the_form(reasoning: Reasoning, form: ThinkingForm) -> Reasoning:
+    """A wish to think, in the one way in which the model can be asked."""
+    if not _asks_to_think(reasoning):
+        return reasoning
+    budget, effort = reasoning.budget_tokens, reasoning.effort
+    if form is ThinkingForm.BUDGET:
+        return Reasoning(enabled=True, budget_tokens=budget or _BUDGETS[effort or Effort.MEDIUM])
+    if form is ThinkingForm.EFFORT and budget is not None:
+        nearest = next((word for bound, word in _EFFORT_BELOW_BUDGET if budget < bound), None)
+        return Reasoning(enabled=True, effort=effort or nearest or Effort.XHIGH)
+    return reasoning
 
 
 def _thinking_without_budget(reasoning: Reasoning) -> JsonObject | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 
 from forebay.protocol.canonical.completions import refuse_raw_completion
 from forebay.protocol.canonical.errors import bad_request
@@ -16,6 +17,7 @@ from forebay.protocol.canonical.requests import (
     ToolChoiceMode,
 )
 from forebay.protocol.canonical.state import refuse_missing_state
+from forebay.protocol.dialects.anthropic._losses import LOSSES
 from forebay.protocol.dialects.anthropic._names import (
     ANTHROPIC,
     is_native,
@@ -51,6 +53,8 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
 
     - Forced tools (``required``, or a named one) with thinking become ``tool_choice`` auto,
       reported as dropped.
+    - Sampling that the model refuses altogether is left out (a client of this dialect hears the
+      refusal itself).
     - ``temperature`` and ``top_k`` with thinking are left out, as is ``top_p`` below 0.95;
       newer models refuse ``temperature`` together with ``top_p``: the former stays.
     - Tools that the conversation has called must be declared: where the client declares none any
@@ -79,7 +83,10 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
     _add_tools(body, request, turns, plan, dropped)
     if stop := [sequence for sequence in request.stop if sequence.strip()]:
         body["stop_sequences"] = [*stop]
-    _add_sampling(body, request.sampling, plan, native=native, dropped=dropped)
+    sampling = request.sampling
+    if not (native or traits.takes_sampling):
+        sampling = _without_tuning(sampling, dropped)
+    _add_sampling(body, sampling, plan, native=native, dropped=dropped)
     if plan.thinking is not None:
         body["thinking"] = plan.thinking
     if plan.dropped:
@@ -91,16 +98,13 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
         body["service_tier"] = request.service_tier
     elif request.service_tier is not None:
         dropped.append("service_tier")
-    if request.metadata:
-        dropped.append("metadata")
-    if any(turn.name for turn in request.turns):
-        dropped.append("name")
+    dropped += LOSSES.dropped(request, traits)
     dropped += request.lost_extras(ANTHROPIC)
     if request.stream:
         body["stream"] = True
     for name, value in raw.items():
         body.setdefault(name, value)
-    return EncodedRequest(body=body, dropped=tuple(dropped), headers=VERSION_HEADER)
+    return EncodedRequest(body=body, dropped=tuple(dict.fromkeys(dropped)), headers=VERSION_HEADER)
 
 
 def _refuse_what_cannot_be_said(request: ChatRequest) -> None:
@@ -188,6 +192,17 @@ def _choice(kind: str, parallel: bool | None) -> JsonObject:
     return choice
 
 
+def _without_tuning(sampling: Sampling, dropped: list[str]) -> Sampling:
+    """For models that sample as they see fit: they refuse even their own defaults."""
+    if sampling.temperature not in (None, 1):
+        dropped.append("temperature")
+    if sampling.top_p not in (None, 1):
+        dropped.append("top_p")
+    if sampling.top_k is not None:
+        dropped.append("top_k")
+    return replace(sampling, temperature=None, top_p=None, top_k=None)
+
+
 def _add_sampling(
     body: JsonObject,
     sampling: Sampling,
@@ -217,15 +232,6 @@ def _add_sampling(
         body["top_p"] = top_p
     if top_k is not None:
         body["top_k"] = top_k
-    unsaid: dict[str, object] = {
-        "min_p": sampling.min_p,
-        "seed": sampling.seed,
-        "frequency_penalty": sampling.frequency_penalty,
-        "presence_penalty": sampling.presence_penalty,
-        "repeat_penalty": sampling.repeat_penalty,
-        "logit_bias": sampling.logit_bias,
-    }
-    dropped += (name for name, value in unsaid.items() if value is not None)
 
 
 def _needs_json_instruction(request: ChatRequest) -> bool:

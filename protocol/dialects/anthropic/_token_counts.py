@@ -10,7 +10,7 @@ from forebay.protocol.dialects.anthropic._names import ANTHROPIC, ANTHROPIC_COUN
 from forebay.protocol.dialects.anthropic._relaying import can_relay
 from forebay.protocol.dialects.anthropic._request_decoding import decode_request
 from forebay.protocol.dialects.anthropic._request_encoding import encode_request
-from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.base import USUAL_SERVER, EncodedRequest, UpstreamTraits
 from forebay.protocol.dialects.token_counts import TokenCountCodec
 from forebay.protocol.jsontext import JsonObject
 
@@ -35,7 +35,7 @@ class AnthropicTokenCountCodec(TokenCountCodec):
         """Like a request for an answer, except that ``max_tokens`` may be missing."""
         return decode_request(body, needs_max_tokens=False)
 
-    def can_relay(self, request: ChatRequest) -> bool:
+    def can_relay(self, request: ChatRequest, traits: UpstreamTraits = USUAL_SERVER) -> bool:
         return can_relay(request)
 
     def encode_count(self, input_tokens: int) -> JsonObject:

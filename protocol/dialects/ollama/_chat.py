@@ -12,6 +12,7 @@ from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
 from forebay.protocol.dialects.ollama._answer_shapes import AnswerShape, MessageShape
 from forebay.protocol.dialects.ollama._codecs import OllamaCodec
 from forebay.protocol.dialects.ollama._generate_only import generate_only_field
+from forebay.protocol.dialects.ollama._losses import ANSWER_LOSSES, CHAT_LOSSES
 from forebay.protocol.dialects.ollama._messages import decode_messages, encode_messages
 from forebay.protocol.dialects.ollama._names import OLLAMA_CHAT
 from forebay.protocol.dialects.ollama._request_fields import (
@@ -27,6 +28,8 @@ class OllamaChatCodec(OllamaCodec):
 
     api = OLLAMA_CHAT
     path = "/api/chat"
+    losses = CHAT_LOSSES
+    answer_losses = ANSWER_LOSSES
     _shape: AnswerShape = MessageShape()
 
     def decode_request(self, body: JsonObject) -> ChatRequest:
@@ -44,7 +47,7 @@ class OllamaChatCodec(OllamaCodec):
                 param=field,
                 code="unsupported_parameter",
             )
-        shared = encode_shared_fields(request)
+        shared = encode_shared_fields(request, traits, CHAT_LOSSES)
         tools, dropped = encode_tools(request)
         body: JsonObject = {
             "model": request.model,

@@ -27,6 +27,7 @@ from forebay.protocol.dialects.fields import (
 from forebay.protocol.dialects.ollama._answer_shapes import AnswerShape, CompletionShape
 from forebay.protocol.dialects.ollama._codecs import OllamaCodec
 from forebay.protocol.dialects.ollama._images import decode_images, encode_image
+from forebay.protocol.dialects.ollama._losses import ANSWER_LOSSES, GENERATE_LOSSES
 from forebay.protocol.dialects.ollama._names import OLLAMA_GENERATE
 from forebay.protocol.dialects.ollama._request_fields import (
     decode_shared_fields,
@@ -40,6 +41,8 @@ class OllamaGenerateCodec(OllamaCodec):
 
     api = OLLAMA_GENERATE
     path = "/api/generate"
+    losses = GENERATE_LOSSES
+    answer_losses = ANSWER_LOSSES
     completes_text = True
     _shape: AnswerShape = CompletionShape()
 
@@ -67,7 +70,7 @@ class OllamaGenerateCodec(OllamaCodec):
             raise bad_request(
                 "/api/generate takes no tools: use /api/chat", param="tools", code="unsupported"
             )
-        shared = encode_shared_fields(request)
+        shared = encode_shared_fields(request, traits, GENERATE_LOSSES)
         body: JsonObject = {
             "model": request.model,
             **_prompt_fields(request.turns),

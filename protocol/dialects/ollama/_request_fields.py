@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from forebay.protocol.canonical.errors import bad_request
 from forebay.protocol.canonical.requests import ChatRequest
-from forebay.protocol.dialects.base import EncodedRequest
+from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
 from forebay.protocol.dialects.fields import optional_bool, optional_string, rest_of
+from forebay.protocol.dialects.losses import Losses
 from forebay.protocol.dialects.ollama._keep_alive import keep_alive_seconds
 from forebay.protocol.dialects.ollama._names import OLLAMA
 from forebay.protocol.dialects.ollama._options import decode_options, encode_options
@@ -59,8 +60,13 @@ def decode_shared_fields(body: JsonObject) -> ChatRequest:
     )
 
 
-def encode_shared_fields(request: ChatRequest) -> EncodedRequest:
+def encode_shared_fields(
+    request: ChatRequest, traits: UpstreamTraits, losses: Losses
+) -> EncodedRequest:
     """The fields of a request that came in any dialect, without its turns and tools.
+
+    Args:
+        losses: of the one API or the other.
 
     Raises:
         ApiFailure: BAD_REQUEST, more than one answer is asked for.
@@ -84,18 +90,5 @@ def encode_shared_fields(request: ChatRequest) -> EncodedRequest:
     body.update((name, value) for name, value in optional.items() if value is not None)
     for name, value in request.extras.get(OLLAMA, {}).items():
         body.setdefault(name, value)
-    return EncodedRequest(body=body, dropped=_dropped(request))
-
-
-def _dropped(request: ChatRequest) -> tuple[str, ...]:
-    absent = {
-        "parallel_tool_calls": request.parallel_tool_calls is False,
-        "logit_bias": bool(request.sampling.logit_bias),
-        "user": request.user_id is not None,
-        "metadata": bool(request.metadata),
-        "service_tier": request.service_tier is not None,
-        "strict": bool(request.output.strict),
-        "name": any(turn.name for turn in request.turns),
-    }
-    names = (*(name for name, said in absent.items() if said), *request.lost_extras(OLLAMA))
-    return tuple(dict.fromkeys(names))
+    dropped = (*losses.dropped(request, traits), *request.lost_extras(OLLAMA))
+    return EncodedRequest(body=body, dropped=tuple(dict.fromkeys(dropped)))

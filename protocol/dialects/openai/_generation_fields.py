@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from forebay.protocol.canonical.errors import bad_request
 from forebay.protocol.canonical.requests import Sampling
@@ -102,15 +103,40 @@ def decode_tuning(body: JsonObject) -> Sampling:
     )
 
 
+def refused_tuning(sampling: Sampling) -> list[str]:
+    """What is said of sampling that a model without a choice of its own refuses: all that differs
+    from its defaults."""
+    said = {
+        "temperature": sampling.temperature not in (None, 1),
+        "top_p": sampling.top_p not in (None, 1),
+        "frequency_penalty": sampling.frequency_penalty not in (None, 0),
+        "presence_penalty": sampling.presence_penalty not in (None, 0),
+        "logit_bias": bool(sampling.logit_bias),
+    }
+    return [name for name, differs in said.items() if differs]
+
+
 def encode_tuning(
-    sampling: Sampling, *, raw: JsonObject, to_openai: bool
+    sampling: Sampling, *, raw: JsonObject, to_openai: bool, takes_sampling: bool = True
 ) -> tuple[JsonObject, list[str]]:
-    """The fields, and the names of those that OpenAI does not know.
+    """The fields, and the names of those that the model refuses.
 
     Args:
         raw: What goes along as it came: it is not said twice.
         to_openai: The server is OpenAI itself.
+        takes_sampling: The model has a choice of how it samples.
     """
+    refused: list[str] = []
+    if not takes_sampling:
+        refused = refused_tuning(sampling)
+        sampling = replace(
+            sampling,
+            temperature=None,
+            top_p=None,
+            frequency_penalty=None,
+            presence_penalty=None,
+            logit_bias=None,
+        )
     said: JsonObject = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -121,7 +147,6 @@ def encode_tuning(
     fields: JsonObject = {name: value for name, value in said.items() if value is not None}
     if sampling.logit_bias is not None:
         fields["logit_bias"] = dict(sampling.logit_bias)
-    dropped: list[str] = []
     for canonical, name, number in (
         ("top_k", "top_k", sampling.top_k),
         ("min_p", "min_p", sampling.min_p),
@@ -129,11 +154,9 @@ def encode_tuning(
     ):
         if number is None or raw.get(canonical) == number:
             continue  # not said, or said raw
-        if to_openai:
-            dropped.append(canonical)
-        else:
+        if not to_openai:
             fields[name] = number
-    return fields, dropped
+    return fields, refused
 
 
 def decode_stop(body: JsonObject) -> tuple[str, ...]:
@@ -146,11 +169,15 @@ def decode_stop(body: JsonObject) -> tuple[str, ...]:
     return tuple(as_string(stop, f"stop[{at}]") for at, stop in enumerate(sequences))
 
 
+def stops_fit_openai(stop: tuple[str, ...]) -> bool:
+    return len(stop) <= _MOST_STOPS_AT_OPENAI
+
+
 def check_stops(stop: tuple[str, ...], *, to_openai: bool) -> None:
     """Raises:
     ApiFailure: BAD_REQUEST, more stop sequences than OpenAI takes are meant for it.
     """
-    if to_openai and len(stop) > _MOST_STOPS_AT_OPENAI:
+    if to_openai and not stops_fit_openai(stop):
         raise bad_request(
             f"this model's provider takes at most {_MOST_STOPS_AT_OPENAI} stop sequences, got "
             f"{len(stop)}",

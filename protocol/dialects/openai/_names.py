@@ -21,3 +21,27 @@ OPENAI_COMPLETIONS = Api("openai.completions")
 
 COMPLETIONS = Dialect("openai.completions")
 """In ``extras``: raw fields of the completions API, which are none of the chat API's."""
+
+OPENAI_IMAGES = Api("openai.images.generations")
+"""``POST /v1/images/generations``."""
+
+OPENAI_IMAGE_EDITS = Api("openai.images.edits")
+"""``POST /v1/images/edits``."""
+
+OPENAI_IMAGE_VARIATIONS = Api("openai.images.variations")
+"""``POST /v1/images/variations``."""
+
+OPENAI_SPEECH = Api("openai.audio.speech")
+"""``POST /v1/audio/speech``."""
+
+OPENAI_TRANSCRIPTIONS = Api("openai.audio.transcriptions")
+"""``POST /v1/audio/transcriptions``."""
+
+OPENAI_TRANSLATIONS = Api("openai.audio.translations")
+"""``POST /v1/audio/translations``."""
+
+OPENAI_MODERATIONS = Api("openai.moderations")
+"""``POST /v1/moderations``."""
+
+OPENAI_RERANK = Api("openai.rerank")
+"""``POST /v1/rerank``, of compatible servers only."""

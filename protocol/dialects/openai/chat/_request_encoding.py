@@ -21,6 +21,7 @@ from forebay.protocol.dialects.openai._generation_fields import (
     is_openai,
 )
 from forebay.protocol.dialects.openai._names import OPENAI
+from forebay.protocol.dialects.openai.chat._losses import LOSSES
 from forebay.protocol.dialects.openai.chat._message_encoding import MessageStyle, encode_messages
 from forebay.protocol.dialects.openai.chat._output_format import encode_output
 from forebay.protocol.dialects.openai.chat._reasoning import said_otherwise
@@ -68,7 +69,7 @@ class _RequestEncoder:
         self._add_account_fields()
         self._add_stream()
         self._add_raw_fields()
-        return EncodedRequest(body=self._body, dropped=tuple(self._dropped))
+        return EncodedRequest(body=self._body, dropped=tuple(dict.fromkeys(self._dropped)))
 
     def _add_tools(self) -> None:
         request = self._request
@@ -95,7 +96,15 @@ class _RequestEncoder:
 
     def _add_sampling(self) -> None:
         sampling = self._request.sampling
-        fields, dropped = encode_tuning(sampling, raw=self._raw, to_openai=self._to_openai)
+        fields, dropped = encode_tuning(
+            sampling,
+            raw=self._raw,
+            to_openai=self._to_openai,
+            takes_sampling=self._traits.takes_sampling,
+        )
+        if fields.get("temperature") == 0 and not self._traits.takes_zero_temperature:
+            del fields["temperature"]
+            fields["do_sample"] = False
         self._body.update(fields)
         self._dropped += dropped
         if sampling.logprobs is not None:
@@ -119,17 +128,13 @@ class _RequestEncoder:
 
     def _add_account_fields(self) -> None:
         request = self._request
-        if request.metadata is not None:
+        if request.metadata is not None and self._same_dialect:
             # OpenAI takes it for stored answers only, which no other dialect asks for.
-            if self._same_dialect:
-                self._body["metadata"] = dict(request.metadata)
-            else:
-                self._dropped.append("metadata")
-        if request.service_tier is not None:
-            if self._same_dialect or request.service_tier == "auto":
-                self._body["service_tier"] = request.service_tier
-            else:
-                self._dropped.append("service_tier")
+            self._body["metadata"] = dict(request.metadata)
+        if request.service_tier is not None and (
+            self._same_dialect or request.service_tier == "auto"
+        ):
+            self._body["service_tier"] = request.service_tier
         if request.user_id is not None and not self._same_dialect:
             if self._to_openai:
                 self._body["safety_identifier"] = bounded_user_id(request.user_id)
@@ -146,6 +151,7 @@ class _RequestEncoder:
             self._body["stream_options"] = {"include_usage": True, **rest}
 
     def _add_raw_fields(self) -> None:
+        self._dropped += LOSSES.dropped(self._request, self._traits)
         for name, value in self._raw.items():
             if name in ("functions", "stream_options", "tool_choice", "response_format"):
                 continue

@@ -19,6 +19,7 @@ from forebay.protocol.dialects.openai.completions._answers import (
     decode_completion,
     encode_completion,
 )
+from forebay.protocol.dialects.openai.completions._losses import ANSWER_LOSSES, LOSSES
 from forebay.protocol.dialects.openai.completions._request_decoding import decode_request
 from forebay.protocol.dialects.openai.completions._request_encoding import encode_request
 from forebay.protocol.dialects.openai.completions._splitting import split_completion
@@ -39,6 +40,8 @@ class OpenAICompletionsCodec(ChatCodec):
 
     api = OPENAI_COMPLETIONS
     path = "/v1/completions"
+    losses = LOSSES
+    answer_losses = ANSWER_LOSSES
     dialect = OPENAI
     completes_text = True
     stream_content_type = "text/event-stream; charset=utf-8"

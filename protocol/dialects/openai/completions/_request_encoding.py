@@ -21,6 +21,7 @@ from forebay.protocol.dialects.openai._generation_fields import (
 )
 from forebay.protocol.dialects.openai._names import COMPLETIONS
 from forebay.protocol.dialects.openai._texts_or_tokens import encode_texts
+from forebay.protocol.dialects.openai.completions._losses import LOSSES
 from forebay.protocol.jsontext import JsonObject
 
 
@@ -52,13 +53,14 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
         options = raw.get("stream_options")
         rest = options if isinstance(options, dict) else {}
         body["stream_options"] = {"include_usage": True, **rest}
+    dropped += LOSSES.dropped(request, traits)
     for name, value in raw.items():
         if to_openai and name in COMPATIBLE_ONLY:
             dropped.append(name)
         elif name != "stream_options":
             body.setdefault(name, value)
-    dropped += _lost(request)
-    return EncodedRequest(body=body, dropped=tuple(dropped))
+    dropped += request.lost_extras(COMPLETIONS)
+    return EncodedRequest(body=body, dropped=tuple(dict.fromkeys(dropped)))
 
 
 def _completion_of(request: ChatRequest) -> Completion:
@@ -83,15 +85,3 @@ def _check_says_only_text(turn: Turn) -> None:
 
 def _unsupported(param: str, why: str) -> ApiFailure:
     return bad_request(f"this model's provider {why}", param=param, code="unsupported_parameter")
-
-
-def _lost(request: ChatRequest) -> list[str]:
-    # Of another dialect, in whose form the answer could not give the probabilities back.
-    absent = {
-        "logprobs": bool(request.sampling.logprobs),
-        "top_logprobs": bool(request.sampling.top_logprobs),
-        "reasoning": request.reasoning is not None,
-        "metadata": bool(request.metadata),
-        "service_tier": request.service_tier is not None,
-    }
-    return [name for name, said in absent.items() if said] + request.lost_extras(COMPLETIONS)

@@ -46,7 +46,7 @@ def decode_answer(body: JsonObject) -> ChatResponse:
     if failure is not None:
         raise ApiFailure(failure[0])
     if not isinstance(body.get("output"), list):
-        raise _broken("it has no output")
+        raise broken_answer("it has no output")
     parts = tuple(part for item in objects_in(body, "output") for part in parts_of(item))
     rest = said(rest_of(body, _BODY_FIELDS))
     return ChatResponse(
@@ -85,7 +85,7 @@ def decode_created(value: JsonValue) -> int:
     return 0
 
 
-def _broken(why: str) -> ApiFailure:
+def broken_answer(why: str) -> ApiFailure:
     return ApiFailure(
         ApiError(
             kind=ErrorKind.UPSTREAM_ERROR,

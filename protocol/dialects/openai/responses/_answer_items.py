@@ -53,12 +53,18 @@ class ItemForm:
     def shown(self, item: JsonObject) -> JsonObject | None:
         """An item as the client may see it: reasoning without the secret that it did not ask for;
         None where nothing of it is left."""
-        secret = item.get(SECRET)
-        if self.shows_secrets or not isinstance(secret, str) or item["type"] != "reasoning":
-            return item
-        if is_own_token(secret) and not item.get("summary"):
-            return None
-        return {name: value for name, value in item.items() if name != SECRET}
+        return item if self.shows_secrets else without_secret(item)
+
+
+def without_secret(item: JsonObject) -> JsonObject | None:
+    """What may be seen of an item by those who did not ask for ``encrypted_content``; None where
+    nothing of it is left."""
+    secret = item.get(SECRET)
+    if not isinstance(secret, str) or item["type"] != "reasoning":
+        return item
+    if is_own_token(secret) and not item.get("summary"):
+        return None
+    return {name: value for name, value in item.items() if name != SECRET}
 
 
 def message_item(

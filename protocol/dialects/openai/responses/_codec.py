@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from forebay.protocol.canonical.events import ChatResponse
-from forebay.protocol.canonical.requests import ChatRequest, Thinking
+from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.base import (
+    USUAL_SERVER,
     ChatCodec,
     EncodedRequest,
     ReplyContext,
@@ -15,8 +16,9 @@ from forebay.protocol.dialects.base import (
 from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.dialects.openai.responses._answer_decoding import decode_answer
 from forebay.protocol.dialects.openai.responses._answer_encoding import encode_answer
+from forebay.protocol.dialects.openai.responses._losses import ANSWER_LOSSES, LOSSES
 from forebay.protocol.dialects.openai.responses._names import OPENAI_RESPONSES
-from forebay.protocol.dialects.openai.responses._reasoning import is_made_here
+from forebay.protocol.dialects.openai.responses._relaying import can_relay
 from forebay.protocol.dialects.openai.responses._request_decoding import decode_request
 from forebay.protocol.dialects.openai.responses._request_encoding import encode_request
 from forebay.protocol.dialects.openai.responses._stream_decoding import ResponsesStreamDecoder
@@ -28,22 +30,16 @@ from forebay.protocol.jsontext import JsonObject
 class OpenAIResponsesCodec(ChatCodec):
     api = OPENAI_RESPONSES
     path = "/v1/responses"
+    losses = LOSSES
+    answer_losses = ANSWER_LOSSES
     dialect = OPENAI
     stream_content_type = "text/event-stream; charset=utf-8"
 
     def decode_request(self, body: JsonObject) -> ChatRequest:
         return decode_request(body)
 
-    def can_relay(self, request: ChatRequest) -> bool:
-        """Not with reasoning that a gateway gave out, which no provider knows; nor where the
-        gateway keeps itself what the request builds on."""
-        if request.state is not None and request.state.kept_here:
-            return False
-        return not any(
-            isinstance(part, Thinking) and is_made_here(part)
-            for turn in request.turns
-            for part in turn.parts
-        )
+    def can_relay(self, request: ChatRequest, traits: UpstreamTraits = USUAL_SERVER) -> bool:
+        return can_relay(request)
 
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
         return encode_request(request, traits)

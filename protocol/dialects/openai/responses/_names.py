@@ -11,6 +11,9 @@ from forebay.protocol.jsontext import JsonObject
 OPENAI_RESPONSES = Api("openai.responses")
 """``POST /v1/responses``."""
 
+OPENAI_INPUT_TOKENS = Api("openai.responses.input_tokens")
+"""``POST /v1/responses/input_tokens``."""
+
 RESPONSES = Dialect("openai.responses")
 """In ``extras`` and ``Opaque`` this name stands for this API's own fields, items and parts, which
 the chat API of the same family does not have. A request that :data:`OPENAI_RESPONSES` has read

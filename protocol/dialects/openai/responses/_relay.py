@@ -12,7 +12,8 @@ from forebay.protocol.dialects.openai.responses._output_items import text_in
 from forebay.protocol.framing import FrameTooLong, SseEvent, SseFramer
 from forebay.protocol.jsontext import InvalidJson, JsonObject, dumps, loads
 
-_TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
+_ANSWERED = frozenset({"response.completed", "response.incomplete"})
+_TERMINAL = _ANSWERED | {"response.failed", "error"}
 
 
 class StreamRelay:
@@ -30,6 +31,7 @@ class StreamRelay:
         self._rewrites = bool(client_id)
         self._next_number = next_number
         self._ended = False
+        self._final: JsonObject | None = None
         self._frames = SseFramer(bare_json=True)
         self._last: SseEvent | None = None
         """The last event that passed unread: only where the gateway has to speak does it matter
@@ -47,6 +49,12 @@ class StreamRelay:
         """The upstream has said its last event."""
         self._read_last()
         return self._ended
+
+    @property
+    def final_response(self) -> JsonObject | None:
+        """The answer as its last event has told it; None unless it has come to its end."""
+        self._read_last()
+        return self._final
 
     def feed(self, raw: bytes) -> bytes:
         """What the client gets of these bytes: they themselves, or the whole events in them."""
@@ -87,6 +95,8 @@ class StreamRelay:
         if isinstance(response, dict):
             self.upstream_id = text_in(response, "id") or self.upstream_id
             self.client_id = self.client_id or self.upstream_id
+            if name in _ANSWERED:
+                self._final = response
 
     def _rewritten(self, frame: SseEvent) -> bytes:
         event = _event_in(frame)

@@ -78,14 +78,18 @@ _STRINGS = (
 _ECHOED = ("tools", "tool_choice", "text", "reasoning", "prompt", "conversation")
 
 
-def decode_request(body: JsonObject) -> ChatRequest:
-    """Raises:
-    ApiFailure: BAD_REQUEST that names the field, in OpenAI's notation.
+def decode_request(body: JsonObject, *, needs_input: bool = True) -> ChatRequest:
+    """
+    Args:
+        needs_input: Whether there must be something to answer.
+
+    Raises:
+        ApiFailure: BAD_REQUEST that names the field, in OpenAI's notation.
     """
     model = required_string(body, "model")
     state = _decode_state(body)
     knows_more = bool(state.previous_response_id or state.conversation_id or state.prompt_id)
-    decoded = decode_input(body, may_be_empty=knows_more)
+    decoded = decode_input(body, may_be_empty=knows_more or not needs_input)
     tools = decode_tools(body)
     tool_choice, raw_choice = decode_tool_choice(
         body, tools, more_tools=state.prompt_id is not None

@@ -6,17 +6,25 @@ import re
 
 from forebay.protocol.canonical.completions import refuse_raw_completion
 from forebay.protocol.canonical.errors import bad_request
-from forebay.protocol.canonical.requests import ChatRequest, Role, Text, Turn
+from forebay.protocol.canonical.requests import ChatRequest, Role, Text, Thinking, Turn
 from forebay.protocol.canonical.state import refuse_missing_state
 from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
 from forebay.protocol.dialects.openai._account import bounded_user_id
 from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.dialects.openai.responses._content import Origin
 from forebay.protocol.dialects.openai.responses._item_encoding import encode_items
+from forebay.protocol.dialects.openai.responses._losses import LOSSES
 from forebay.protocol.dialects.openai.responses._names import RESPONSES, raw_of
 from forebay.protocol.dialects.openai.responses._output_format import encode_text
-from forebay.protocol.dialects.openai.responses._reasoning import encode_reasoning
-from forebay.protocol.dialects.openai.responses._request_decoding import INSTRUCTIONS, LOGPROBS
+from forebay.protocol.dialects.openai.responses._reasoning import (
+    encode_reasoning,
+    encode_reasoning_item,
+)
+from forebay.protocol.dialects.openai.responses._request_decoding import (
+    ENCRYPTED_REASONING,
+    INSTRUCTIONS,
+    LOGPROBS,
+)
 from forebay.protocol.dialects.openai.responses._tools import encode_tool_choice, encode_tools
 from forebay.protocol.dialects.tool_names import with_fitted_names
 from forebay.protocol.jsontext import JsonObject
@@ -38,7 +46,7 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
         refuse_raw_completion(request)
         # A client of this API has named its tools as its upstream takes them.
         request = with_fitted_names(request, _TOOL_NAME)
-    return _RequestEncoder(request).encoded()
+    return _RequestEncoder(request, traits).encoded()
 
 
 def split_instructions(turns: tuple[Turn, ...], *, same_api: bool) -> tuple[str | None, int]:
@@ -60,12 +68,13 @@ def split_instructions(turns: tuple[Turn, ...], *, same_api: bool) -> tuple[str 
 
 
 class _RequestEncoder:
-    def __init__(self, request: ChatRequest) -> None:
+    def __init__(self, request: ChatRequest, traits: UpstreamTraits) -> None:
         self._request = request
+        self._traits = traits
         self._same_api = RESPONSES in request.extras
         self._raw = raw_of(request.extras)
+        self._kept_here = request.state is not None and request.state.kept_here
         self._body: JsonObject = {}
-        self._dropped: list[str] = []
 
     def encoded(self) -> EncodedRequest:
         request = self._request
@@ -81,7 +90,8 @@ class _RequestEncoder:
         if request.stream:
             self._body["stream"] = True
         self._add_raw_fields()
-        return EncodedRequest(body=self._body, dropped=tuple(self._dropped))
+        dropped = (*LOSSES.dropped(request, self._traits), *request.lost_extras(RESPONSES))
+        return EncodedRequest(body=self._body, dropped=tuple(dict.fromkeys(dropped)))
 
     def _add(self, name: str, value: JsonObject | None) -> None:
         if value is not None:
@@ -109,8 +119,6 @@ class _RequestEncoder:
         items = encode_items(request.turns[count:], origin)
         if items or not self._same_api:
             self._body["input"] = items
-        if any(turn.name for turn in request.turns):
-            self._dropped.append("name")
 
     def _add_tools(self) -> None:
         request = self._request
@@ -139,40 +147,39 @@ class _RequestEncoder:
             self._body["top_logprobs"] = sampling.top_logprobs
         if sampling.logprobs and not self._same_api:
             self._body["include"] = [LOGPROBS]
-        unsaid: dict[str, object] = {
-            "top_k": sampling.top_k,
-            "min_p": sampling.min_p,
-            "seed": sampling.seed,
-            "frequency_penalty": sampling.frequency_penalty,
-            "presence_penalty": sampling.presence_penalty,
-            "repeat_penalty": sampling.repeat_penalty,
-            "logit_bias": sampling.logit_bias,
-        }
-        self._dropped += (name for name, value in unsaid.items() if value is not None)
+        if self._must_ask_for_secrets():
+            include = self._raw.get("include")
+            asked = include if isinstance(include, list) else []
+            self._body["include"] = [*asked, ENCRYPTED_REASONING]
+
+    def _must_ask_for_secrets(self) -> bool:
+        """A provider that keeps nothing knows its own reasoning again only where that comes back
+        encrypted. Only models that reason know the wish, so it is for conversations that show
+        theirs does; the client does not get to see what it did not ask for."""
+        include = self._raw.get("include")
+        if not self._kept_here or (isinstance(include, list) and ENCRYPTED_REASONING in include):
+            return False
+        return any(
+            isinstance(part, Thinking) and encode_reasoning_item(part) is not None
+            for turn in self._request.turns
+            for part in turn.parts
+        )
 
     def _add_account_fields(self) -> None:
         request = self._request
-        state = request.state
-        if not self._same_api or (state is not None and state.kept_here):
+        if not self._same_api or self._kept_here:
             # Nobody asked this provider to keep the answer, which is what it does unless told.
             self._body["store"] = False
-        if request.metadata is not None:
-            if self._same_api:
-                self._body["metadata"] = dict(request.metadata)
-            else:
-                self._dropped.append("metadata")
-        if request.service_tier is not None:
-            if self._same_api or OPENAI in request.extras or request.service_tier == "auto":
-                self._body["service_tier"] = request.service_tier
-            else:
-                self._dropped.append("service_tier")
+        if request.metadata is not None and self._same_api:
+            self._body["metadata"] = dict(request.metadata)
+        if request.service_tier is not None and (
+            self._same_api or OPENAI in request.extras or request.service_tier == "auto"
+        ):
+            self._body["service_tier"] = request.service_tier
         if request.user_id is not None and not self._same_api:
             self._body["safety_identifier"] = bounded_user_id(request.user_id)
 
     def _add_raw_fields(self) -> None:
-        state = self._request.state
-        kept_here = state is not None and state.kept_here
         for name, value in self._raw.items():
-            if name not in _FORMED and not (kept_here and name in _STATE_FIELDS):
+            if name not in _FORMED and not (self._kept_here and name in _STATE_FIELDS):
                 self._body.setdefault(name, value)
-        self._dropped += self._request.lost_extras(RESPONSES)

@@ -66,6 +66,7 @@ class ResponsesStreamEncoder(StreamEncoder):
         self._sequence = 0
         self._in_progress = False
         self._ended = False
+        self._final: JsonObject | None = None
         self._frames: list[bytes] = []
         self._items: list[ShownItem] = []
         self._kept_items: list[ShownItem] = []
@@ -94,6 +95,16 @@ class ResponsesStreamEncoder(StreamEncoder):
         """The items so far with all that the next turn needs, also the reasoning that the client
         did not ask to see."""
         return [item.kept for item in self._kept_items if item.kept is not None]
+
+    @property
+    def relays(self) -> bool:
+        """Whether an upstream's bytes were passed on."""
+        return self._relay is not None
+
+    @property
+    def final_response(self) -> JsonObject | None:
+        """The answer as the client's last event has told it; None before, and where it failed."""
+        return self._final if self._relay is None else self._relay.final_response
 
     # The interface of encoders
 
@@ -201,6 +212,7 @@ class ResponsesStreamEncoder(StreamEncoder):
             reason=ending.reason,
         )
         self._say(f"response.{ending.status}", {"response": response})
+        self._final = response
         self._ended = True
 
     def _fail(self, error: ApiError) -> None:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from forebay.protocol.canonical.errors import bad_request
+from forebay.protocol.canonical.errors import ApiFailure, bad_request
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.canonical.state import item_not_found
 from forebay.protocol.dialects.fields import as_object, wrong_type
+from forebay.protocol.dialects.openai.responses._answer_items import without_secret
 from forebay.protocol.dialects.openai.responses._items import input_of_one_string
 from forebay.protocol.dialects.openai.responses._names import own_item_id
+from forebay.protocol.dialects.openai.responses._request_decoding import ENCRYPTED_REASONING
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 _DEFAULT_LIMIT = 20
@@ -155,6 +157,53 @@ def kept_here(request: ChatRequest, original: ChatRequest) -> ChatRequest:
     if state is None:
         return request
     return replace(request, state=replace(state, item_ids=(), kept_here=True))
+
+
+# Showing
+
+
+def encode_not_found(response_id: str) -> JsonObject:
+    """The body of the 404 for an answer that is not kept."""
+    return {
+        "error": {
+            "message": f"Response with id '{response_id}' not found.",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": None,
+        }
+    }
+
+
+def encode_deleted(response_id: str) -> JsonObject:
+    """The answer to ``DELETE /v1/responses/{id}``."""
+    return {"id": response_id, "object": "response", "deleted": True}
+
+
+def not_cancellable() -> ApiFailure:
+    """For ``POST /v1/responses/{id}/cancel``: every answer that is kept has ended."""
+    return bad_request("Cannot cancel a synchronous response.")
+
+
+def not_streamable() -> ApiFailure:
+    """For ``GET /v1/responses/{id}?stream=true``."""
+    return bad_request(
+        "'stream' can't be used here: only a response that was created with 'background' can be "
+        "streamed again; leave it out",
+        param="stream",
+        code="unsupported_parameter",
+    )
+
+
+def shown_items(items: Iterable[JsonObject], include: Sequence[str]) -> list[JsonObject]:
+    """Kept items as their client may see them.
+
+    Args:
+        include: What it asks to see besides (``include`` of the query).
+    """
+    if ENCRYPTED_REASONING in include:
+        return list(items)
+    shown = map(without_secret, items)
+    return [item for item in shown if item is not None]
 
 
 # Listing

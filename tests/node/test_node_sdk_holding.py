@@ -1,0 +1,77 @@
+"""Answers that were held and kept alive, as every official Node SDK hears them: the whole answer,
+or an error. The status was said long before either."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+from fault_questions import gateway_for, take_the_only_places
+from held_cases import BOTH_WAYS, BROKEN, KEPT, PROVIDERS, WAIT, held_questions
+from live_gateway import UPSTREAMS
+from node_clients import CLIENTS, Heard, ask_wanted
+
+
+@pytest.fixture(scope="module")
+def heard(node_sdks: None) -> Mapping[str, Heard]:
+    """By the id of the question."""
+    wanted = held_questions(CLIENTS)
+    with gateway_for(wanted, wait=WAIT, providers=PROVIDERS) as (live, questions):
+        take_the_only_places(live, "f")
+        return ask_wanted(wanted, live.url, questions)
+
+
+def every(*names: str) -> list[object]:
+    return [
+        pytest.param(client, upstream, way, name, id=f"{client}-{upstream}-{name}-{way}")
+        for client in CLIENTS
+        for upstream in UPSTREAMS
+        for name in names
+        for way in BOTH_WAYS
+    ]
+
+
+def check_that_it_was_held(answer: Heard, way: str) -> None:
+    """One answer, which said 200 before anybody knew what it would be. Trap 104: its type too."""
+    (head,) = answer.heads
+    assert head.status == 200
+    assert "x-forebay-target" not in head.headers
+    if way == "whole":
+        assert head.headers["content-type"] == "application/json"
+    # Trap 91.
+    assert head.headers.get("connection") != "close"
+
+
+@pytest.mark.parametrize(("client", "upstream", "way", "name"), every(*KEPT))
+def test_a_held_answer_still_arrives(
+    heard: Mapping[str, Heard], client: str, upstream: str, way: str, name: str
+) -> None:
+    """Traps 95, 96, 98, 99 and 104."""
+    question, answer = KEPT[name], heard[f"{client} {upstream} {way} {name}"]
+    check_that_it_was_held(answer, way)
+    assert answer.error is None
+    (said,) = answer.said
+    calls = said["calls"]
+    assert isinstance(calls, list)
+    assert [call["name"] for call in calls if isinstance(call, dict)] == [
+        tool.name for tool in question.tools
+    ]
+    if question.wants_city:
+        assert list(json.loads(str(said["text"]))) == ["name", "inhabitants"]
+    elif not question.tools:
+        assert str(said["text"]).startswith(f"You said: {question.text}\n")
+    assert said["end"] == ("tools" if question.tools else "done")
+
+
+@pytest.mark.parametrize(("client", "upstream", "way", "name"), every(*BROKEN))
+def test_a_held_answer_that_fails_is_an_error_and_never_an_empty_success(
+    heard: Mapping[str, Heard], client: str, upstream: str, way: str, name: str
+) -> None:
+    """Traps 87, 88, 89, 90, 91 and 100; and no SDK asks again by itself."""
+    answer = heard[f"{client} {upstream} {way} {name}"]
+    check_that_it_was_held(answer, way)
+    assert answer.said == ()
+    assert answer.error is not None
+    if way == "streamed":
+        assert BROKEN[name].told in answer.error.message
