@@ -1,17 +1,39 @@
 """OpenVINO's model server."""
 
 from forebay.protocol.dialects.base import UpstreamTraits
-from forebay.protocol.dialects.openai import OPENAI, OPENAI_CHAT
+from forebay.protocol.dialects.openai import (
+    OPENAI,
+    OPENAI_CHAT,
+    OPENAI_COMPLETIONS,
+    OPENAI_EMBEDDINGS,
+    OPENAI_IMAGE_EDITS,
+    OPENAI_IMAGES,
+    OPENAI_RERANK,
+    OPENAI_SPEECH,
+    OPENAI_TRANSCRIPTIONS,
+    OPENAI_TRANSLATIONS,
+)
 from forebay.protocol.providers.base import ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
 
 PROFILE = ProviderProfile(
     kind="openvino",
     default_base_url="http://127.0.0.1:8000/v3",
-    paths={OPENAI_CHAT: "/chat/completions"},
+    # Its Responses API lacks so much that translating to chats loses less.
+    paths={
+        OPENAI_CHAT: "/chat/completions",
+        OPENAI_COMPLETIONS: "/completions",
+        OPENAI_EMBEDDINGS: "/embeddings",
+        OPENAI_IMAGES: "/images/generations",
+        OPENAI_IMAGE_EDITS: "/images/edits",
+        OPENAI_RERANK: "/rerank",
+        OPENAI_SPEECH: "/audio/speech",
+        OPENAI_TRANSCRIPTIONS: "/audio/transcriptions",
+        OPENAI_TRANSLATIONS: "/audio/translations",
+    },
     listing_path="/models",
     listing_dialect=OPENAI,
     classify=classify_by_status,
     needs_key=False,
-    traits=UpstreamTraits(keeps_stop_text=True),
+    traits=UpstreamTraits(keeps_stop_text=True, most_embedding_inputs=500),
 )

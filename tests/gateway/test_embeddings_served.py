@@ -390,3 +390,26 @@ async def test_a_model_without_a_target_that_embeds_says_so(autojump_clock: Mock
         told = await embed_at_ollama(world, "one")
         assert (told.status_code, list(told.json())) == (400, ["error"])
         assert world.sandbox.statistics().received == 0
+
+
+async def test_a_server_with_a_bound_of_its_own_is_asked_for_no_more_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    """OpenVINO's model server takes 500 inputs."""
+    config = {
+        "providers": {"up": {"kind": "openvino", "base_url": "http://up.test/v1"}},
+        "models": {"fast": {"targets": ["up/sandbox-chat"]}},
+    }
+    async with open_world(config, sandboxes={"up": SandboxOptions(keep_requests=10)}) as world:
+        texts = [f"text {number}" for number in range(1100)]
+        answer = await embed(world, texts)
+        assert answer.status_code == 200, answer.text
+        bodies = [
+            loads_object(each.body)
+            for each in world.sandbox.requests
+            if each.path == "/v1/embeddings"
+        ]
+        inputs = [cast("list[str]", body["input"]) for body in bodies]
+        assert sorted(map(len, inputs)) == [100, 500, 500]
+        assert [item["index"] for item in answer.json()["data"]] == list(range(1100))
+        assert await world.is_at_rest()
