@@ -87,7 +87,7 @@ async def measure(server: Server, upstream: Server, count: int) -> Report:
     await open_idle(server, count, connections)
     await change_sandbox(upstream, reply_tokens=100_000)
     await open_bad(server, connections)
-    await trio.sleep(1)
+    await trio.sleep(1)  # what they have sent is read by then, and their streams have begun
     await change_sandbox(upstream, reply_tokens=50)
     beside, failed_beside = await ask(server)
     held = server.resources()

@@ -43,7 +43,7 @@ async def crowd_leaves(server: Server, upstream: Server, count: int) -> Report:
     warm = await Connection.open(server.port)
     await warm.exchange(chat_request())
     warm.close()
-    await trio.sleep(0.5)
+    await trio.sleep(0.5)  # the gateway closes its end by then
     bystanders = Bystanders(server, upstream)
     files_before = server.resources().open_files
     sessions_before = (await gateway_state(server)).sessions

@@ -67,7 +67,7 @@ async def measure(server: Server, upstream: Server, count: int, *, stream: bool)
     await change_sandbox(upstream, concurrency=1, latency_ms=600_000)
     occupant = await Connection.open(upstream.port)
     await occupant.send(chat_request(model="sandbox-chat"))
-    await trio.sleep(0.5)
+    await trio.sleep(0.5)  # it has the slot by then
 
     bystanders = Bystanders(server, upstream)
     connections_before = (await upstream_counts(upstream)).connections - 1  # the occupant's
@@ -92,7 +92,7 @@ async def measure(server: Server, upstream: Server, count: int, *, stream: bool)
                 let_go_at = trio.current_time()
             meanwhile.cancel_scope.cancel()
     all_answered_at = trio.current_time()
-    await trio.sleep(0.5)
+    await trio.sleep(0.5)  # sockets are closed a moment after the last byte
     after = server.resources()
     # Connections to the upstream are kept for later; all else must be closed.
     kept = (await upstream_counts(upstream)).connections - connections_before

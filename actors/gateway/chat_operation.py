@@ -17,6 +17,7 @@ from forebay.actors.gateway.operations import (
     PreparedCall,
     UpstreamRequest,
     Wording,
+    codecs_of,
     wording_for,
     write_request,
 )
@@ -58,7 +59,7 @@ class ChatOperation(Operation[ChatContent]):
         self._inbound = inbound
 
     def served_by(self, target: Target) -> bool:
-        return any(api in CODECS for api in target.provider.profile.paths)
+        return bool(codecs_of(target, CODECS))
 
     def is_own_api_of(self, target: Target) -> bool:
         """Whether ``target`` would be asked in the API in which the client asks."""
@@ -94,9 +95,8 @@ class ChatOperation(Operation[ChatContent]):
         profile = target.provider.profile
         codecs = [
             codec
-            for codec in (CODECS.get(api) for api in profile.paths)
-            if codec is not None
-            and (not codec.completes_text or profile.completes_text(target.model_id))
+            for codec in codecs_of(target, CODECS)
+            if not codec.completes_text or profile.completes_text(target.model_id)
         ]
         if self._codec in codecs:
             return self._codec

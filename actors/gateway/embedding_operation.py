@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from forebay.actors.gateway.calls import LARGEST_ANSWER, read_json, said_in_answer
 from forebay.actors.gateway.failures import CallFailed
 from forebay.actors.gateway.operations import (
@@ -13,6 +11,8 @@ from forebay.actors.gateway.operations import (
     PreparedCall,
     UpstreamRequest,
     Wording,
+    codecs_of,
+    own_or_best,
     wording_for,
     write_request,
 )
@@ -77,7 +77,7 @@ class EmbeddingOperation(Operation[Embeddings]):
         self._inbound = inbound
 
     def served_by(self, target: Target) -> bool:
-        return any(True for _ in _codecs_of(target))
+        return bool(codecs_of(target, EMBEDDING_CODECS))
 
     def wording(self, target: Target) -> Wording | None:
         codec, inbound = self._way_to(target)
@@ -89,10 +89,7 @@ class EmbeddingOperation(Operation[Embeddings]):
         return EmbeddingCall(request, codec, asked=self.request)
 
     def _way_to(self, target: Target) -> tuple[EmbeddingCodec, Inbound | None]:
-        """The client's own API if the target has it, with the request as it came; else its best."""
-        codecs = list(_codecs_of(target))
-        codec = self._codec if self._codec in codecs else codecs[0]
-        return codec, self._inbound if codec is self._codec else None
+        return own_or_best(self._codec, codecs_of(target, EMBEDDING_CODECS), self._inbound)
 
 
 def most_inputs(targets: tuple[Target, ...]) -> int | None:
@@ -101,20 +98,12 @@ def most_inputs(targets: tuple[Target, ...]) -> int | None:
         limit
         for target in targets
         for limit in (
-            next(_codecs_of(target)).most_inputs,
+            codecs_of(target, EMBEDDING_CODECS)[0].most_inputs,
             target.provider.profile.traits_of(target.model_id).most_embedding_inputs,
         )
         if limit is not None
     ]
     return min(limits, default=None)
-
-
-def _codecs_of(target: Target) -> Iterator[EmbeddingCodec]:
-    """Best first."""
-    for api in target.provider.profile.paths:
-        codec = EMBEDDING_CODECS.get(api)
-        if codec is not None:
-            yield codec
 
 
 class EmbeddingCall(PreparedCall[Embeddings]):

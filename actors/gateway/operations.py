@@ -7,7 +7,7 @@ target that was granted, which then reads the upstream's answer as its *content*
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -67,6 +67,7 @@ class Content(ABC):
 
 ContentT = TypeVar("ContentT", bound=Content, covariant=True)
 RequestT = TypeVar("RequestT", ChatRequest, EmbeddingRequest)
+CodecT = TypeVar("CodecT")
 WrittenT = TypeVar("WrittenT", ChatRequest, EmbeddingRequest, contravariant=True)
 
 
@@ -185,6 +186,19 @@ def wording_for(
     if inbound is not None and codec.can_relay(request, traits):
         return None
     return Wording(codec.api, traits, partial(codec.encode_request, request))
+
+
+def codecs_of(target: Target, codecs: Mapping[Api, CodecT]) -> list[CodecT]:
+    """Those of ``codecs`` whose API ``target``'s provider has, best first."""
+    return [codecs[api] for api in target.provider.profile.paths if api in codecs]
+
+
+def own_or_best(
+    own: CodecT, codecs: Sequence[CodecT], inbound: Inbound | None
+) -> tuple[CodecT, Inbound | None]:
+    """The client's own API if it is among ``codecs``, with the request as it came; else the
+    first."""
+    return (own, inbound) if own in codecs else (codecs[0], None)
 
 
 def write_request(

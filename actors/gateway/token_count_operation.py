@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from forebay.actors.gateway.calls import LARGEST_ANSWER, read_json, said_in_answer
 from forebay.actors.gateway.failures import CallFailed
 from forebay.actors.gateway.operations import (
@@ -13,6 +11,8 @@ from forebay.actors.gateway.operations import (
     PreparedCall,
     UpstreamRequest,
     Wording,
+    codecs_of,
+    own_or_best,
     wording_for,
     write_request,
 )
@@ -58,7 +58,7 @@ class TokenCountOperation(Operation[TokenCount]):
         self._inbound = inbound
 
     def served_by(self, target: Target) -> bool:
-        return any(True for _ in _codecs_of(target))
+        return bool(codecs_of(target, TOKEN_COUNT_CODECS))
 
     def wording(self, target: Target) -> Wording | None:
         codec, inbound = self._way_to(target)
@@ -69,17 +69,7 @@ class TokenCountOperation(Operation[TokenCount]):
         return TokenCountCall(write_request(target, codec, self.request, inbound), codec)
 
     def _way_to(self, target: Target) -> tuple[TokenCountCodec, Inbound | None]:
-        """The client's own API if the target has it, with the request as it came; else its best."""
-        codecs = list(_codecs_of(target))
-        codec = self._codec if self._codec in codecs else codecs[0]
-        return codec, self._inbound if codec is self._codec else None
-
-
-def _codecs_of(target: Target) -> Iterator[TokenCountCodec]:
-    for api in target.provider.profile.paths:
-        codec = TOKEN_COUNT_CODECS.get(api)
-        if codec is not None:
-            yield codec
+        return own_or_best(self._codec, codecs_of(target, TOKEN_COUNT_CODECS), self._inbound)
 
 
 class TokenCountCall(PreparedCall[TokenCount]):

@@ -164,6 +164,7 @@ class _Connection:
         httpcore takes two locks for each request and one for its end, and each lets every other
         task run first. In that time a slot of the upstream that was waited for stands empty.
         """
+        # Both attributes are httpcore's own (see `parser`), and no subclass of its locks fits.
         self.http._request_lock = _NO_LOCK  # type: ignore[assignment]
         setattr(getattr(self.http, "_connection", None), "_state_lock", _NO_LOCK)  # noqa: B010
 

@@ -11,39 +11,30 @@ from __future__ import annotations
 
 from itertools import count
 
-from forebay.protocol.canonical.errors import ApiError, ErrorKind
 from forebay.protocol.canonical.events import (
     Finish,
     PartKind,
     PartStart,
     PartStop,
     Start,
-    StreamError,
     StreamEvent,
     TextDelta,
     ThinkingDelta,
-    Usage,
-    UsageReport,
 )
-from forebay.protocol.dialects.base import StreamDecoder
 from forebay.protocol.dialects.openai._error_decoding import decode_error_value, error_inside
+from forebay.protocol.dialects.openai._event_streams import DONE, EventStreamDecoder
 from forebay.protocol.dialects.openai._usage import decode_usage
 from forebay.protocol.dialects.openai.chat._answer_decoding import decode_created, text_field
 from forebay.protocol.dialects.openai.chat._call_fragments import CallFragments
 from forebay.protocol.dialects.openai.chat._finish_reasons import decode_finish, is_failure
 from forebay.protocol.dialects.openai.chat._spoken import spoken
-from forebay.protocol.framing import FrameTooLong, SseEvent, SseFramer
+from forebay.protocol.framing import SseEvent
 from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
 
-_DONE = b"[DONE]"
 
-
-class ChatStreamDecoder(StreamDecoder):
+class ChatStreamDecoder(EventStreamDecoder):
     def __init__(self) -> None:
-        self._frames = SseFramer(bare_json=True)
-        self._events: list[StreamEvent] = []
-        self._started = False
-        self._ended = False
+        super().__init__()
         self._model = ""
         self._id = ""
         self._created = 0
@@ -54,45 +45,14 @@ class ChatStreamDecoder(StreamDecoder):
         self._refused = False
         self._finish: str | None = None
         self._stop_reason: JsonValue = None
-        self._usage: Usage | None = None
-
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        if self._ended:
-            return []
-        try:
-            frames = self._frames.feed(data)
-        except FrameTooLong as fault:
-            self._fail_with(str(fault))
-        else:
-            for frame in frames:
-                self._read(frame)
-        return self._taken()
-
-    def close(self) -> list[StreamEvent]:
-        if self._ended:
-            return []
-        try:
-            frames = self._frames.close()
-        except FrameTooLong as fault:
-            self._fail_with(str(fault))
-        else:
-            for frame in frames:
-                self._read(frame, cut=True)
-            self._end()
-        return self._taken()
-
-    def _taken(self) -> list[StreamEvent]:
-        events, self._events = self._events, []
-        return events
 
     # Frames
 
     def _read(self, frame: SseEvent, *, cut: bool = False) -> None:
-        """Reads one event; ``cut``: it may have lost its end with the connection."""
         data = frame.data.strip()
         if self._ended or not data:
             return
-        if data == _DONE:
+        if data == DONE:
             self._end()
             return
         try:
@@ -222,7 +182,7 @@ class ChatStreamDecoder(StreamDecoder):
         if self._ended:
             return
         if not self._started or self._finish is None:
-            self._fail_with("the upstream's answer ended before it was complete")
+            self._fail_too_early()
             return
         reason, stop_sequence = decode_finish(
             self._finish,
@@ -235,16 +195,3 @@ class ChatStreamDecoder(StreamDecoder):
         self._report_usage()
         self._events.append(Finish(reason=reason, stop_sequence=stop_sequence))
         self._ended = True
-
-    def _fail_with(self, message: str) -> None:
-        self._fail(ApiError(kind=ErrorKind.UPSTREAM_ERROR, message=message), None)
-
-    def _fail(self, error: ApiError, status: int | None) -> None:
-        if self._started:
-            self._report_usage()
-        self._events.append(StreamError(error, status))
-        self._ended = True
-
-    def _report_usage(self) -> None:
-        if self._usage is not None:
-            self._events.append(UsageReport(self._usage))

@@ -7,18 +7,14 @@ without ``response.completed`` or its like has failed.
 
 from __future__ import annotations
 
-from forebay.protocol.canonical.errors import ApiError, ErrorKind
+from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import (
     Finish,
     PartKind,
     Start,
-    StreamError,
-    StreamEvent,
-    Usage,
-    UsageReport,
 )
-from forebay.protocol.dialects.base import StreamDecoder
 from forebay.protocol.dialects.openai._error_decoding import decode_error_value, error_inside
+from forebay.protocol.dialects.openai._event_streams import DONE, EventStreamDecoder
 from forebay.protocol.dialects.openai._usage import RESPONSES_WORDS, decode_usage
 from forebay.protocol.dialects.openai.responses._answer_decoding import (
     decode_created,
@@ -31,10 +27,9 @@ from forebay.protocol.dialects.openai.responses._output_items import (
     text_in,
 )
 from forebay.protocol.dialects.openai.responses._stream_items import ItemEvents, StreamedItem
-from forebay.protocol.framing import FrameTooLong, SseEvent, SseFramer
+from forebay.protocol.framing import SseEvent
 from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
 
-_DONE = b"[DONE]"
 _SUMMARY = "summary"
 _THOUGHTS = "content"
 _ITEM_TYPES = {
@@ -48,56 +43,22 @@ _ITEM_TYPES = {
 """By the events that speak of it: for servers that don't say that an item begins."""
 
 
-class ResponsesStreamDecoder(StreamDecoder):
+class ResponsesStreamDecoder(EventStreamDecoder):
     def __init__(self) -> None:
-        self._frames = SseFramer(bare_json=True)
-        self._events: list[StreamEvent] = []
-        self._started = False
-        self._ended = False
+        super().__init__()
         self._item_events = ItemEvents()
         self._items: list[StreamedItem] = []
         self._by_id: dict[str, StreamedItem] = {}
         self._by_index: dict[int, StreamedItem] = {}
-        self._usage: Usage | None = None
-
-    def feed(self, data: bytes) -> list[StreamEvent]:
-        if self._ended:
-            return []
-        try:
-            frames = self._frames.feed(data)
-        except FrameTooLong as fault:
-            self._fail_with(str(fault))
-        else:
-            for frame in frames:
-                self._read(frame)
-        return self._taken()
-
-    def close(self) -> list[StreamEvent]:
-        if self._ended:
-            return []
-        try:
-            frames = self._frames.close()
-        except FrameTooLong as fault:
-            self._fail_with(str(fault))
-        else:
-            for frame in frames:
-                self._read(frame, cut=True)
-            self._end_too_early()
-        return self._taken()
-
-    def _taken(self) -> list[StreamEvent]:
-        events, self._events = self._events, []
-        return events
 
     # Frames
 
     def _read(self, frame: SseEvent, *, cut: bool = False) -> None:
-        """Reads one event; ``cut``: it may have lost its end with the connection."""
         data = frame.data.strip()
         if self._ended or not data:
             return
-        if data == _DONE:
-            self._end_too_early()
+        if data == DONE:
+            self._end()
             return
         try:
             value = loads(data)
@@ -249,25 +210,13 @@ class ResponsesStreamDecoder(StreamDecoder):
         self._events.append(Finish(reason=reason))
         self._ended = True
 
-    def _end_too_early(self) -> None:
+    def _end(self) -> None:
+        # What completes an answer is an event of its own.
         if not self._ended:
-            self._fail_with("the upstream's answer ended before it was complete")
-
-    def _fail_with(self, message: str) -> None:
-        self._fail(ApiError(kind=ErrorKind.UPSTREAM_ERROR, message=message), None)
-
-    def _fail(self, error: ApiError, status: int | None) -> None:
-        if self._started:
-            self._report_usage()
-        self._events.append(StreamError(error, status))
-        self._ended = True
+            self._fail_too_early()
 
     def _read_usage(self, response: JsonObject) -> None:
         self._usage = decode_usage(response.get("usage"), RESPONSES_WORDS) or self._usage
-
-    def _report_usage(self) -> None:
-        if self._usage is not None:
-            self._events.append(UsageReport(self._usage))
 
 
 def _number(event: JsonObject, name: str) -> int | None:
