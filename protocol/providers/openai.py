@@ -15,10 +15,8 @@ from forebay.protocol.dialects.openai import (
     OPENAI_INPUT_TOKENS,
     OPENAI_MODERATIONS,
     OPENAI_RESPONSES,
-    OPENAI_SPEECH,
-    OPENAI_TRANSCRIPTIONS,
-    OPENAI_TRANSLATIONS,
 )
+from forebay.protocol.providers._media_paths import MEDIA_PATHS
 from forebay.protocol.providers.base import ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
 
@@ -50,12 +48,8 @@ PROFILE = ProviderProfile(
         OPENAI_INPUT_TOKENS: "/responses/input_tokens",
         OPENAI_COMPLETIONS: "/completions",
         OPENAI_EMBEDDINGS: "/embeddings",
-        OPENAI_IMAGES: "/images/generations",
-        OPENAI_IMAGE_EDITS: "/images/edits",
+        **MEDIA_PATHS,
         OPENAI_IMAGE_VARIATIONS: "/images/variations",
-        OPENAI_SPEECH: "/audio/speech",
-        OPENAI_TRANSCRIPTIONS: "/audio/transcriptions",
-        OPENAI_TRANSLATIONS: "/audio/translations",
         OPENAI_MODERATIONS: "/moderations",
     },
     default_models={

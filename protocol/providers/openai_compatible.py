@@ -5,15 +5,11 @@ from forebay.protocol.dialects.openai import (
     OPENAI_CHAT,
     OPENAI_COMPLETIONS,
     OPENAI_EMBEDDINGS,
-    OPENAI_IMAGE_EDITS,
     OPENAI_IMAGE_VARIATIONS,
-    OPENAI_IMAGES,
     OPENAI_MODERATIONS,
     OPENAI_RERANK,
-    OPENAI_SPEECH,
-    OPENAI_TRANSCRIPTIONS,
-    OPENAI_TRANSLATIONS,
 )
+from forebay.protocol.providers._media_paths import MEDIA_PATHS
 from forebay.protocol.providers.base import ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
 
@@ -24,12 +20,8 @@ PROFILE = ProviderProfile(
         OPENAI_CHAT: "/chat/completions",
         OPENAI_COMPLETIONS: "/completions",
         OPENAI_EMBEDDINGS: "/embeddings",
-        OPENAI_IMAGES: "/images/generations",
-        OPENAI_IMAGE_EDITS: "/images/edits",
+        **MEDIA_PATHS,
         OPENAI_IMAGE_VARIATIONS: "/images/variations",
-        OPENAI_SPEECH: "/audio/speech",
-        OPENAI_TRANSCRIPTIONS: "/audio/transcriptions",
-        OPENAI_TRANSLATIONS: "/audio/translations",
         OPENAI_MODERATIONS: "/moderations",
         OPENAI_RERANK: "/rerank",
     },
