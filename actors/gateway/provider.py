@@ -24,10 +24,10 @@ from forebay.actors.kernel import Actor, Message
 from forebay.actors.scheduling.admission import Admission, Exclusion
 from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
-from forebay.actors.scheduling.gates import Gate
+from forebay.actors.scheduling.gates import Gate, Unit
 from forebay.actors.scheduling.learned import LearnedLimit
 from forebay.actors.scheduling.pool import Pool
-from forebay.actors.scheduling.rates import RateGate, Unit
+from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.slots import SlotGate
 from forebay.actors.scheduling.targets import PoolTarget, Route
 from forebay.actors.upstream import CallTimeouts

@@ -16,12 +16,32 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 
+class Unit(Enum):
+    """What a limit counts."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    """Input and output together."""
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """What one call takes from the gates of its way."""
 
     tokens: float
     """Estimated tokens, input and output together; at least 1."""
+    output: float = 0.0
+    """How many of them are output."""
+
+    def of(self, unit: Unit) -> float:
+        """How much of a limit on ``unit`` the call takes."""
+        if unit is Unit.REQUESTS:
+            return 1.0
+        if unit is Unit.TOKENS:
+            return self.tokens
+        return self.output if unit is Unit.OUTPUT_TOKENS else self.tokens - self.output
 
 
 class Call:
@@ -58,8 +78,29 @@ class Outcome:
     ending: Ending
     tokens: float | None = None
     """What the call really used; None: not known, the estimate stands."""
+    output: float = 0.0
+    """How many of them were output."""
     retry_after: float | None = None
     """Seconds, as the upstream asked, with REFUSED or OVERLOADED."""
+
+
+_NOTHING_SENT = frozenset({Ending.UNUSED, Ending.UNREACHABLE})
+_NOTHING_READ = _NOTHING_SENT | {Ending.REFUSED, Ending.OVERLOADED}
+
+
+def surplus(demand: Demand, outcome: Outcome, unit: Unit) -> float:
+    """What a call that took ``demand`` did not use, which comes back; negative where it used more.
+
+    A refused or failed call counts against most providers' limits on requests, one that was never
+    read does not count against those on tokens.
+    """
+    if unit is Unit.REQUESTS:
+        return 1.0 if outcome.ending in _NOTHING_SENT else 0.0
+    if outcome.ending in _NOTHING_READ:
+        return demand.of(unit)
+    if outcome.tokens is None:
+        return 0.0
+    return demand.of(unit) - Demand(outcome.tokens, outcome.output).of(unit)
 
 
 class Gate(ABC):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from forebay.actors.scheduling.flows import TrafficClass
-from forebay.actors.scheduling.gates import Call, Gate, Outcome
+from forebay.actors.scheduling.gates import Call, Outcome
 from forebay.actors.scheduling.shares import Share
 from forebay.actors.scheduling.targets import PoolTarget, Route
 
@@ -13,7 +11,9 @@ from forebay.actors.scheduling.targets import PoolTarget, Route
 class Grant:
     """The right to make one call to one target now. Ends exactly once, by ``finish``."""
 
-    __slots__ = ("_charged", "_class_share", "_finished", "_share", "call", "route", "target")
+    __slots__ = (
+        "_charged", "_class_share", "_finished", "_gates", "_share", "call", "route", "target",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -26,19 +26,17 @@ class Grant:
         self.target = target
         self.route = route
         self.call = call
+        self._gates = target.way(route)
+        """Those that the call has passed; the target may get more while it is under way."""
         self._share = share
         self._class_share = class_share
         self._charged = call.demand.tokens
         self._finished = False
 
-    def _gates(self) -> Iterable[Gate]:
-        yield from self.target.common_gates()
-        yield from self.route.gates
-
     def accepted(self, now: float) -> None:
         """The upstream has taken the call on, which may open gates (a probe has gone well)."""
         if not self._finished:
-            for gate in self._gates():
+            for gate in self._gates:
                 gate.accepted(self.call, now)
             self.target.pool.look_again()
 
@@ -53,7 +51,7 @@ class Grant:
             return
         self._finished = True
         self.target.in_flight -= 1
-        for gate in self._gates():
+        for gate in self._gates:
             gate.finish(self.call, outcome, now)
         used = self._charged if outcome.tokens is None else outcome.tokens
         self.target.pool.settle(

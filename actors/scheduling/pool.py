@@ -45,7 +45,7 @@ class Pool:
 
     def __init__(self, name: str, gates: Sequence[Gate]) -> None:
         self.name = name
-        self.gates = tuple(gates)
+        self._gates = tuple(gates)
         self.targets: dict[str, PoolTarget] = {}
         self.blocked: set[Gate] = set()
         """What first jobs were waiting for when the pool last pumped."""
@@ -75,6 +75,17 @@ class Pool:
         target.out = self.out
         self.targets[name] = target
         return target
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """What bounds all targets together."""
+        return self._gates
+
+    def add_gate(self, gate: Gate) -> None:
+        """One more limit was found. It bounds calls that are granted from now on."""
+        self._gates = (*self._gates, gate)
+        for target in self.targets.values():
+            target.forget_ways()
 
     def remove_target(self, target: PoolTarget) -> None:
         """Forget an idle target."""
@@ -286,7 +297,7 @@ class Pool:
             if ticket in pool.barring:
                 pool.ring()
         call = Call(ticket.demand, now)
-        for gate in (*target.common_gates(), *route.gates):
+        for gate in target.way(route):
             gate.take(call, now)
         share = self._enrolled[flow].share
         class_share = self._class_shares[flow.key.traffic_class]

@@ -8,22 +8,10 @@ otherwise a prompt larger than the bucket could never be served.
 
 from __future__ import annotations
 
-from enum import Enum, auto
-from typing import assert_never
-
-from forebay.actors.scheduling.gates import Call, Demand, Ending, Gate, Outcome
-
-_NOTHING_SENT = frozenset({Ending.UNUSED, Ending.UNREACHABLE})
-_NOTHING_READ = _NOTHING_SENT | {Ending.REFUSED, Ending.OVERLOADED}
-
+from forebay.actors.scheduling.gates import Call, Demand, Gate, Outcome, Unit, surplus
 
 _ROUNDING = 1e-9
 """Seconds: what sums of intervals may be off by is no time to wait for."""
-
-
-class Unit(Enum):
-    REQUESTS = auto()
-    TOKENS = auto()
 
 
 class Bucket:
@@ -53,7 +41,10 @@ class Bucket:
         self._tat = start + amount * self._interval
 
     def give_back(self, amount: float, now: float) -> None:
-        if self._tat > now:
+        """Undo taking ``amount``; a negative one is taken."""
+        if amount < 0:
+            self.take(-amount, now)
+        elif self._tat > now:
             self._tat = max(now, self._tat - amount * self._interval)
 
     def level(self, now: float) -> float:
@@ -81,36 +72,18 @@ class RateGate(Gate):
         self.burst = burst
         self._bucket = Bucket(rate, burst, now=float("-inf"))
 
-    def _amount(self, demand: Demand) -> float:
-        return 1.0 if self.unit is Unit.REQUESTS else demand.tokens
-
     def ready_at(self, demand: Demand, now: float) -> float:
-        return self._bucket.ready_at(self._amount(demand), now)
+        return self._bucket.ready_at(demand.of(self.unit), now)
 
     def take(self, call: Call, now: float) -> None:
-        self._bucket.take(self._amount(call.demand), now)
+        self._bucket.take(call.demand.of(self.unit), now)
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
-        match self.unit:
-            case Unit.REQUESTS:
-                # A refused or failed call counts against most providers' request limits.
-                if outcome.ending in _NOTHING_SENT:
-                    self._bucket.give_back(1.0, now)
-            case Unit.TOKENS:
-                if outcome.ending in _NOTHING_READ:
-                    self._bucket.give_back(call.demand.tokens, now)
-                elif outcome.tokens is not None:
-                    surplus = call.demand.tokens - outcome.tokens
-                    if surplus > 0:
-                        self._bucket.give_back(surplus, now)
-                    else:
-                        self._bucket.take(-surplus, now)
-            case _:
-                assert_never(self.unit)
+        self._bucket.give_back(surplus(call.demand, outcome, self.unit), now)
 
     def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
         before = float(ahead) if self.unit is Unit.REQUESTS else ahead_tokens
-        own = min(self._amount(demand), self.burst)
+        own = min(demand.of(self.unit), self.burst)
         return max(0.0, (before + own - self._bucket.level(now)) / self.rate)
 
     def snapshot(self, now: float) -> dict[str, float | int | str | None]:

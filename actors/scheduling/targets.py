@@ -37,7 +37,8 @@ class PoolTarget:
             raise ValueError(f"target {name!r} needs at least one route")
         self.pool = pool
         self.name = name
-        self.gates = tuple(gates)
+        self._gates = tuple(gates)
+        self._ways: dict[Route, tuple[Gate, ...]] = {}
         self.routes = tuple(routes)
         self.out: str | None = None
         """Why the target is taken out; None while it serves."""
@@ -52,9 +53,30 @@ class PoolTarget:
         """No job waits for the target or is under way there."""
         return not self.lanes and not self.in_flight
 
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """What bounds this target alone, by whatever route."""
+        return self._gates
+
+    def add_gate(self, gate: Gate) -> None:
+        """One more limit was found. It bounds calls that are granted from now on."""
+        self._gates = (*self._gates, gate)
+        self.forget_ways()
+
+    def forget_ways(self) -> None:
+        """The gates of the pool or of the target have changed."""
+        self._ways.clear()
+
+    def way(self, route: Route) -> tuple[Gate, ...]:
+        """All gates that a call by ``route`` passes."""
+        way = self._ways.get(route)
+        if way is None:
+            way = self._ways[route] = (*self.pool.gates, *self._gates, *route.gates)
+        return way
+
     def common_gates(self) -> Iterable[Gate]:
         yield from self.pool.gates
-        yield from self.gates
+        yield from self._gates
 
     def readiness(self, demand: Demand, now: float) -> tuple[float, Route | None, list[Gate]]:
         """When ``demand`` may pass here, by which route (None: each is barred by a job that was

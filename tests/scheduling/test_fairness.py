@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pool_simulation import ListedTicket, ListLane, Service, one_target
 
-from forebay.actors.scheduling.gates import Gate
-from forebay.actors.scheduling.rates import RateGate, Unit
+from forebay.actors.scheduling.gates import Gate, Unit
+from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.slots import SlotGate
 
 

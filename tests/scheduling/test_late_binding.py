@@ -12,10 +12,10 @@ from pool_simulation import ListedTicket, ListLane, PoolLoop, Service, one_targe
 
 from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.flows import FlowKey, TrafficClass
-from forebay.actors.scheduling.gates import Demand, Gate
+from forebay.actors.scheduling.gates import Demand, Gate, Unit
 from forebay.actors.scheduling.lanes import Strategy
 from forebay.actors.scheduling.pool import Pool
-from forebay.actors.scheduling.rates import RateGate, Unit
+from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.slots import SlotGate
 from forebay.actors.scheduling.targets import PoolTarget, Route
 

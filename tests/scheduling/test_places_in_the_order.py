@@ -14,10 +14,10 @@ from pool_simulation import ListedTicket, ListLane, PoolLoop, Service, one_targe
 from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.flows import FlowKey, TicketState, TrafficClass
-from forebay.actors.scheduling.gates import Ending, Gate, Outcome
+from forebay.actors.scheduling.gates import Ending, Gate, Outcome, Unit
 from forebay.actors.scheduling.order import Candidate, Entry, FlowOrder
 from forebay.actors.scheduling.pool import Pool
-from forebay.actors.scheduling.rates import RateGate, Unit
+from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.shares import ShareTable
 from forebay.actors.scheduling.slots import SlotGate
 from forebay.actors.scheduling.targets import Route

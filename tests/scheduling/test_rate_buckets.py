@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forebay.actors.scheduling.gates import Call, Demand, Ending, Outcome
-from forebay.actors.scheduling.rates import Bucket, RateGate, Unit
+from forebay.actors.scheduling.gates import Call, Demand, Ending, Outcome, Unit
+from forebay.actors.scheduling.rates import Bucket, RateGate
 
 _RATES = st.floats(0.01, 1000)
 _BURSTS = st.floats(1, 1000)

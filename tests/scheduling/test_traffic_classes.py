@@ -10,9 +10,9 @@ import pytest
 from pool_simulation import BATCH, INTERACTIVE, ListedTicket, ListLane, Service, one_target
 
 from forebay.actors.scheduling.flows import TrafficClass
-from forebay.actors.scheduling.gates import Gate
+from forebay.actors.scheduling.gates import Gate, Unit
 from forebay.actors.scheduling.pool import Pool
-from forebay.actors.scheduling.rates import RateGate, Unit
+from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.slots import SlotGate
 from forebay.actors.scheduling.targets import Route
 

@@ -12,12 +12,12 @@ from pool_simulation import ListedTicket, ListLane, PoolLoop
 from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.flows import FlowKey, TicketState
-from forebay.actors.scheduling.gates import Demand, Ending, Gate, Outcome
+from forebay.actors.scheduling.gates import Demand, Ending, Gate, Outcome, Unit
 from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Strategy
 from forebay.actors.scheduling.learned import LearnedLimit
 from forebay.actors.scheduling.pool import Pool
-from forebay.actors.scheduling.rates import RateGate, Unit
+from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.slots import SlotGate
 from forebay.actors.scheduling.targets import PoolTarget, Route
 
