@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 
 
-class Unit(Enum):
+class Unit(StrEnum):
     """What a limit counts."""
 
     REQUESTS = "requests"

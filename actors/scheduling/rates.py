@@ -51,6 +51,15 @@ class Bucket:
         """Units in the bucket now; negative while in debt."""
         return (self._tolerance - max(0.0, self._tat - now)) / self._interval
 
+    def set_level(self, units: float, now: float) -> None:
+        """So much is in the bucket, whatever was thought; negative: so much is owed."""
+        self._tat = now + max(0.0, self._tolerance - units * self._interval)
+
+    def time_until(self, amount: float, now: float) -> float:
+        """Seconds until ``amount`` has been taken, one after the other, by calls that are small
+        to the size of the bucket."""
+        return max(0.0, amount - self.level(now)) * self._interval
+
     def set_rate(self, rate: float, burst: float, now: float) -> None:
         """Go on with another rate and size. What is missing in the bucket stays missing in
         units, at most all of it; debt beyond that stays, too."""
@@ -84,7 +93,7 @@ class RateGate(Gate):
     def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
         before = float(ahead) if self.unit is Unit.REQUESTS else ahead_tokens
         own = min(demand.of(self.unit), self.burst)
-        return max(0.0, (before + own - self._bucket.level(now)) / self.rate)
+        return self._bucket.time_until(before + own, now)
 
     def snapshot(self, now: float) -> dict[str, float | int | str | None]:
         return {

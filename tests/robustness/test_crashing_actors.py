@@ -42,7 +42,7 @@ class PoisonedGate(Gate):
 def poison(world: World, failures: int, provider: str = "up") -> PoisonedGate:
     gate = PoisonedGate(failures)
     pool = world.gateway.providers[provider].pool
-    pool.gates = (*pool.gates, gate)
+    pool.add_gate(gate)
     return gate
 
 
@@ -306,7 +306,7 @@ async def test_the_status_is_told_of_all_others_if_one_provider_can_not_be_descr
 ) -> None:
     async with open_world(TWO_PROVIDERS, sandboxes=two_sandboxes()) as world:
         pool = world.gateway.providers["a"].pool
-        pool.gates = (*pool.gates, SilentGate(0))
+        pool.add_gate(SilentGate(0))
         assert await told_of(world, "a") == {"name": "a", "state": "silent"}
         assert (await told_of(world, "b"))["state"] == "running"
         assert (await world.ask(model="broken")).status_code == 200

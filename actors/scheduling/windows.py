@@ -1,0 +1,224 @@
+"""Limits by windows of time: so much from here to there, and then anew.
+
+In a *fixed* window all comes back at once when the window ends, in a *rolling* one what was taken
+comes back one window after it was taken. Within a window nothing is spread: whoever needs that has
+a smooth rate beside it.
+
+What is larger than a whole window may start when nothing else was taken, and is paid off in the
+windows that follow: otherwise it could never be served.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import deque
+from enum import StrEnum
+
+from forebay.actors.scheduling.gates import Call, Demand, Gate, Outcome, Unit, surplus
+
+_ROUNDING = 1e-9
+"""Units: what sums may be off by."""
+_STEPS = 1000
+"""A rolling window moves on in so many steps, and remembers one sum for each."""
+
+
+class Shape(StrEnum):
+    """How a limit comes back."""
+
+    SMOOTH = "smooth"
+    """All the time, a little."""
+    FIXED = "fixed"
+    """All at once, at the end of a window."""
+    ROLLING = "rolling"
+    """One window after it was taken."""
+
+
+class WindowGate(Gate):
+    """So many units in a window; what both kinds of windows have in common."""
+
+    def __init__(self, name: str, unit: Unit, *, limit: float, window: float) -> None:
+        """
+        Args:
+            limit: units in one window, above 0.
+            window: seconds.
+        """
+        super().__init__(name)
+        self.unit = unit
+        self.limit = limit
+        self.window = window
+
+    @abstractmethod
+    def used(self, now: float) -> float:
+        """Units that count against the limit now; above it where one demand was larger."""
+
+    @abstractmethod
+    def _free_at(self, amount: float, now: float) -> float:
+        """When no more than ``amount`` is used, if nobody takes more."""
+
+    @abstractmethod
+    def _add(self, amount: float, taken_at: float, now: float) -> None:
+        """``amount``, negative where it comes back, for a call that was taken at ``taken_at``."""
+
+    def ready_at(self, demand: Demand, now: float) -> float:
+        return self._free_at(max(0.0, self.limit - demand.of(self.unit)), now)
+
+    def take(self, call: Call, now: float) -> None:
+        self._add(call.demand.of(self.unit), now, now)
+
+    def finish(self, call: Call, outcome: Outcome, now: float) -> None:
+        self._add(-surplus(call.demand, outcome, self.unit), call.started_at, now)
+
+    def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
+        before = float(ahead) if self.unit is Unit.REQUESTS else ahead_tokens
+        beyond = self.used(now) + before + min(self.limit, demand.of(self.unit)) - self.limit
+        if beyond <= 0:
+            return 0.0
+        whole, rest = divmod(beyond, self.limit)
+        if not rest:
+            whole, rest = whole - 1, self.limit
+        left = max(0.0, self.used(now) - rest)
+        return max(0.0, self._free_at(left, now) - now) + whole * self.window
+
+    def snapshot(self, now: float) -> dict[str, float | int | str | None]:
+        return {
+            "limit": self.limit,
+            "window_seconds": self.window,
+            "available": round(self.limit - self.used(now), 3),
+        }
+
+
+class FixedWindowGate(WindowGate):
+    """All comes back when the window ends."""
+
+    def __init__(
+        self, name: str, unit: Unit, *, limit: float, window: float, ends_at: float
+    ) -> None:
+        """
+        Args:
+            ends_at: when any of the windows ends, on the clock of all ``now``.
+        """
+        super().__init__(name, unit, limit=limit, window=window)
+        self._ends_at = ends_at
+        self._used = 0.0
+
+    def _turn(self, now: float) -> None:
+        if now >= self._ends_at:
+            windows = 1 + (now - self._ends_at) // self.window
+            self._used = max(0.0, self._used - windows * self.limit)
+            self._ends_at += windows * self.window
+
+    def used(self, now: float) -> float:
+        self._turn(now)
+        return self._used
+
+    def _free_at(self, amount: float, now: float) -> float:
+        self._turn(now)
+        if self._used <= amount:
+            return now
+        windows = -((self._used - amount) // -self.limit)
+        return self._ends_at + (windows - 1) * self.window
+
+    def _add(self, amount: float, taken_at: float, now: float) -> None:
+        self._turn(now)
+        # What was taken in an earlier window is of no use to this one, if it left no debt.
+        if amount > 0 or taken_at >= self._ends_at - self.window:
+            self._used = max(0.0, self._used + amount)
+
+
+class RollingWindowGate(WindowGate):
+    """What was taken comes back one window later, a thousandth of the window late at most."""
+
+    def __init__(self, name: str, unit: Unit, *, limit: float, window: float) -> None:
+        super().__init__(name, unit, limit=limit, window=window)
+        self._step = window / _STEPS
+        self._sums: deque[tuple[float, float]] = deque()
+        """The numbers of steps and what was taken in each, in the order of time."""
+        self._counted = 0.0
+        """The sum of these."""
+        self._owed = 0.0
+        """What was taken beyond the limit, and takes the place of what comes back."""
+
+    def _comes_back_at(self, step: float) -> float:
+        return (step + 1) * self._step + self.window
+
+    def _turn(self, now: float) -> None:
+        while self._sums and self._comes_back_at(self._sums[0][0]) <= now:
+            step, amount = self._sums.popleft()
+            self._counted -= amount
+            paid = min(self._owed, amount)
+            self._owed -= paid
+            self._put(paid, step + _STEPS + 1)
+        if not self._sums:
+            self._counted = 0.0
+
+    def used(self, now: float) -> float:
+        self._turn(now)
+        return self._counted + self._owed
+
+    def _free_at(self, amount: float, now: float) -> float:
+        left = self.used(now)
+        if left <= amount + _ROUNDING:
+            return now
+        if self._owed:
+            return self._free_of_debt_at(amount)
+        last = 0.0
+        for step, taken in self._sums:
+            left -= taken
+            last = step
+            if left <= amount + _ROUNDING:
+                break
+        return self._comes_back_at(last)
+
+    def _free_of_debt_at(self, amount: float) -> float:
+        """The same where what comes back is owed at once."""
+        left, owed = self._counted + self._owed, self._owed
+        sums = deque(self._sums)
+        step = 0.0
+        while left > amount + _ROUNDING and sums:
+            step, taken = sums.popleft()
+            left -= taken
+            paid = min(owed, taken)
+            owed -= paid
+            if paid:
+                sums.append((step + _STEPS + 1, paid))
+        return self._comes_back_at(step)
+
+    def _add(self, amount: float, taken_at: float, now: float) -> None:
+        self._turn(now)
+        step = taken_at // self._step
+        if amount < 0:
+            self._give_back(-amount, step)
+            return
+        fitting = min(amount, max(0.0, self.limit - self._counted))
+        self._put(fitting, step)
+        self._owed += amount - fitting
+
+    def _put(self, amount: float, step: float) -> None:
+        if amount <= 0:
+            return
+        self._counted += amount
+        place = self._place_after(step)
+        if place and self._sums[place - 1][0] == step:
+            self._sums[place - 1] = (step, self._sums[place - 1][1] + amount)
+        else:
+            self._sums.insert(place, (step, amount))
+
+    def _give_back(self, amount: float, step: float) -> None:
+        place = self._place_after(step)
+        if not place or self._sums[place - 1][0] != step:
+            return  # It has come back already.
+        taken = self._sums[place - 1][1]
+        part = min(amount, taken)
+        self._sums[place - 1] = (step, taken - part)
+        self._counted -= part
+        self._owed = max(0.0, self._owed - (amount - part))
+        paid = min(self._owed, part)
+        self._owed -= paid
+        self._put(paid, step)
+
+    def _place_after(self, step: float) -> int:
+        """How many sums are of this step or of earlier ones."""
+        place = len(self._sums)
+        while place and self._sums[place - 1][0] > step:
+            place -= 1
+        return place
