@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import trio
@@ -19,6 +20,7 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 from werkzeug.exceptions import HTTPException
 
+from forebay.actors.config import Settings
 from forebay.actors.gateway.failures import shutting_down
 from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.gateway.jobs import ANONYMOUS, Client
@@ -29,14 +31,16 @@ from forebay.endpoints.errors import MethodNotAllowed, error_answer, internal_er
 from forebay.endpoints.heads import RequestHead
 from forebay.endpoints.model_pages import pages as model_pages
 from forebay.endpoints.operations import pages as operation_pages
+from forebay.endpoints.own_headers import own_headers
 from forebay.endpoints.repeats import Repeats
 from forebay.endpoints.replies import Reply, raw_headers
-from forebay.endpoints.response_pages import pages as response_pages
 from forebay.endpoints.routes import OPENAI_PATHS, SESSIONS, dialect_of, route_of
 from forebay.endpoints.serving import ClientDisconnected
 from forebay.endpoints.session import Session, SessionParts, watch_client
 from forebay.endpoints.visits import VISIT, Visit, visit
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.dialects.openai import OPENAI
+from forebay.protocol.dialects.registry import SPEECH
 
 _log = logging.getLogger("forebay.app")
 
@@ -67,7 +71,10 @@ class _Connection(TrioASGIHTTPConnection):
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         head = as_plain(RequestHead.of_scope(self.scope), OPENAI_PATHS)
         request_id = _new_request_id()
-        reply = Reply(send, _id_headers(request_id))
+        dialect = dialect_of(head)
+        reply = Reply(
+            send, partial(own_headers, dialect, request_id), SPEECH[dialect].json_content_type
+        )
         try:
             await self._serve(head, request_id, reply, receive, send)
         except* ClientDisconnected:
@@ -140,7 +147,7 @@ class _RefusedWebSocket(TrioASGIWebsocketConnection):
             failure = refusal
         spoken = error_answer(failure, dialect_of(head), request_id)
         fields = {
-            **_id_headers(request_id),
+            **own_headers(dialect_of(head), request_id, 0),
             "content-type": spoken.content_type,
             "content-length": str(len(spoken.body)),
             **spoken.headers,
@@ -171,6 +178,7 @@ class ForebayApp(QuartTrio):
             BodyReader(gateway.waiting_bytes, BodyLimits.of_server(gateway.settings.server)),
             Repeats(),
         )
+        gateway.when_changed(self._take_on)
         self.sessions: set[Session] = set()
         self._no_sessions = trio.Event()
         self.config["MAX_CONTENT_LENGTH"] = _LARGEST_PAGE_REQUEST
@@ -181,10 +189,18 @@ class ForebayApp(QuartTrio):
         self.url_map.strict_slashes = False
         self.register_blueprint(model_pages(gateway))
         self.register_blueprint(operation_pages(gateway))
-        self.register_blueprint(response_pages(gateway))
         self.register_error_handler(ApiFailure, _speak)
         self.register_error_handler(HTTPException, _speak_http)
         self.register_error_handler(Exception, _speak_fault)
+
+    def _take_on(self, settings: Settings) -> None:
+        """For requests that come from now on; who is in stays in."""
+        budget = self.services.gateway.waiting_bytes
+        self.services = replace(
+            self.services,
+            door=Door(settings),
+            bodies=BodyReader(budget, BodyLimits.of_server(settings.server)),
+        )
 
     def session_began(self, session: Session) -> None:
         self.sessions.add(session)
@@ -241,10 +257,11 @@ async def _speak_http(fault: HTTPException) -> Response:
 
 def _no_such_path(head: RequestHead) -> ApiFailure:
     message = f"no such path: {head.method} {head.path}"
-    for doubled, right in (("/v1/v1/", "/v1"), ("/api/v1/", "/v1"), ("/v1/api/", "")):
-        if head.path.startswith(doubled):
-            message += f"; set the client's base URL to end in '{right or ':PORT'}'"
-            break
+    if head.path.startswith(("/v1/v1/", "/api/v1/", "/v1/api/")):
+        # Clients of OpenAI's API add to a base URL with a version, all others to the root.
+        known = dialect_of(replace(head, path=head.path[head.path.index("/", 1) :]))
+        right = "/v1" if known == OPENAI else ":PORT"
+        message += f"; set the client's base URL to end in '{right}'"
     else:
         if f"/v1{head.path}" in SESSIONS or head.path == "/models":
             message += "; set the client's base URL to end in '/v1'"
@@ -255,11 +272,6 @@ def _no_such_path(head: RequestHead) -> ApiFailure:
 
 def _new_request_id() -> str:
     return "req_" + secrets.token_hex(12)
-
-
-def _id_headers(request_id: str) -> dict[str, str]:
-    """By the names under which OpenAI's and Anthropic's clients look for it."""
-    return {"x-request-id": request_id, "request-id": request_id}
 
 
 async def _speak_fault(fault: Exception) -> Response:

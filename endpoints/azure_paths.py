@@ -30,8 +30,8 @@ def as_plain(head: RequestHead, paths: AbstractSet[str]) -> RequestHead:
     path, deployment = _plain_path(head.path, paths)
     if path == head.path:
         return head
-    query = {name: value for name, value in head.query.items() if name != _AZURES_OWN}
-    return replace(head, path=path, query=query, deployment=deployment)
+    query = tuple((name, value) for name, value in head.query_fields if name != _AZURES_OWN)
+    return replace(head, path=path, query_fields=query, deployment=deployment)
 
 
 def _plain_path(path: str, paths: AbstractSet[str]) -> tuple[str, str | None]:

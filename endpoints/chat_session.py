@@ -5,19 +5,19 @@ from __future__ import annotations
 import secrets
 import time
 
-from forebay.actors.gateway.answers import Piece, StreamedAnswer, WholeAnswer
+from forebay.actors.gateway.answers import AnswerStream, Piece, WholeAnswer
 from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.chat_operation import ChatContent, ChatOperation
 from forebay.actors.gateway.gateway import Answer
 from forebay.actors.gateway.jobs import Job
 from forebay.actors.gateway.sizes import measure
 from forebay.endpoints.errors import answer_headers
-from forebay.endpoints.session import JSON, STREAM_HEADERS, Session, SessionParts
+from forebay.endpoints.session import STREAM_HEADERS, Session, SessionParts
 from forebay.protocol.canonical.errors import ApiError, ApiFailure
 from forebay.protocol.canonical.events import Finish, StreamError
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.base import ChatCodec, ReplyContext, StreamEncoder
-from forebay.protocol.jsontext import JsonObject, dumps
+from forebay.protocol.jsontext import JsonObject
 
 
 class ChatSession(Session):
@@ -55,7 +55,7 @@ class ChatSession(Session):
             match answer.content:
                 case WholeAnswer():
                     await self._send_whole(answer, answer.content, context)
-                case StreamedAnswer():
+                case AnswerStream():
                     await self._send_stream(answer, answer.content)
 
     def _context(self, request: ChatRequest) -> ReplyContext:
@@ -65,6 +65,7 @@ class ChatSession(Session):
             created=int(time.time()),
             input_tokens_estimate=max(1, round(measure(request).tokens(0.25))),
             elapsed_ns=self._elapsed_ns,
+            reasoning_field=self._gateway.settings.defaults.reasoning_field,
         )
 
     def _keep_alive_frame(self) -> bytes | None:
@@ -88,9 +89,9 @@ class ChatSession(Session):
         else:
             encoded = self._codec.encode_response(content.response, context)
             await self._whole_is_ready(content, encoded, context)
-            await self._reply.whole(200, dumps(encoded), JSON, headers)
+            await self._reply.json(200, encoded, headers)
 
-    async def _send_stream(self, answer: Answer[ChatContent], content: StreamedAnswer) -> None:
+    async def _send_stream(self, answer: Answer[ChatContent], content: AnswerStream) -> None:
         assert self._encoder is not None
         passes_through = content.request.passes_through
         headers = {**STREAM_HEADERS, **answer_headers(answer.history, content.request.dropped)}

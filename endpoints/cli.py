@@ -20,7 +20,9 @@ from forebay.actors.config import (
     load_settings,
     with_address,
 )
+from forebay.actors.gateway import Gateway
 from forebay.endpoints.collector import set_for_holding
+from forebay.endpoints.reloading import Reloader
 from forebay.endpoints.running import Address, serve_gateway
 from forebay.endpoints.sandbox import (
     LimitHeaders,
@@ -29,6 +31,7 @@ from forebay.endpoints.sandbox import (
     banner,
     serve_sandbox,
 )
+from forebay.endpoints.simulate_command import simulate_command
 from forebay.endpoints.startup import (
     DEFAULT_FILE,
     Startup,
@@ -68,7 +71,10 @@ def main() -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0: any free one. Default: 4290.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
 def serve(path: Path | None, host: str | None, port: int | None, verbose: bool) -> None:
-    """Run the gateway until it is told to stop (Ctrl-C, SIGTERM)."""
+    """Run the gateway until it is told to stop (Ctrl-C, SIGTERM).
+
+    With a configuration file, SIGHUP applies what has changed in it; so does the change itself.
+    """
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -83,6 +89,7 @@ async def _serve(path: Path | None, host: str | None, port: int | None) -> None:
     settings = with_address(startup.settings, host=host, port=port)
     allow_open_files(2 * settings.server.max_sessions + _OTHER_FILES)
     async with trio.open_nursery() as nursery:
+        sandbox_port: int | None = None
         if startup.needs_sandbox:
             sandbox_port = await nursery.start(serve_sandbox, Sandbox(SandboxOptions()))
             click.echo(banner(f"http://127.0.0.1:{sandbox_port}"))
@@ -91,10 +98,33 @@ async def _serve(path: Path | None, host: str | None, port: int | None) -> None:
         nursery.start_soon(_stop_on_signal, shutdown, nursery.cancel_scope)
         set_for_holding()
         try:
-            await serve_gateway(settings, shutdown=shutdown, on_ready=_announce(startup))
+            await serve_gateway(
+                settings,
+                shutdown=shutdown,
+                learned_store=startup.learned_store(),
+                beside=_reloading(startup, host, port, sandbox_port),
+                on_ready=_announce(startup),
+            )
         except OSError as fault:
             raise click.ClickException(_cannot_listen(settings, fault)) from None
         nursery.cancel_scope.cancel()
+
+
+def _reloading(
+    startup: Startup, host: str | None, port: int | None, sandbox_port: int | None
+) -> Callable[[Gateway], Awaitable[None]] | None:
+    """What applies the configuration file anew, if there is one."""
+    path = startup.file
+    if path is None:
+        return None
+
+    def amended(settings: Settings) -> Settings:
+        settings = with_address(settings, host=host, port=port)
+        if sandbox_port is None or settings.providers:
+            return settings
+        return with_sandbox(settings, sandbox_port)
+
+    return lambda gateway: Reloader(gateway, path, amended=amended).run()
 
 
 def _announce(startup: Startup) -> Callable[[tuple[Address, ...]], None]:
@@ -228,6 +258,9 @@ def init(path: Path, force: bool) -> None:
     except OSError as fault:
         raise click.ClickException(f"can't write {path}: {fault.strerror}") from None
     click.echo(f"wrote {path}; edit it, then: forebay check && forebay serve")
+
+
+main.add_command(simulate_command)
 
 
 def _run(command: Callable[[], Awaitable[None]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from forebay.actors.gateway.answers import StreamedAnswer, WholeAnswer
+from forebay.actors.gateway.answers import AnswerStream, WholeAnswer
 from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.chat_operation import ChatContent, ChatOperation
 from forebay.actors.gateway.failures import JobHistory, joined_history
@@ -77,7 +77,7 @@ class CompletionSession(ChatSession):
         async def relay(index: int, job: Job[ChatContent]) -> JobHistory | None:
             async with self._gateway.open_answer(job, resolution) as answer:
                 content = answer.content
-                assert isinstance(content, StreamedAnswer)  # each asks for a stream
+                assert isinstance(content, AnswerStream)  # each asks for a stream
                 headers = {**STREAM_HEADERS, **_headers([answer])}
                 await self._reply.commit(self._completions.stream_content_type, headers)
                 async for piece in content:

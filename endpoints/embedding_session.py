@@ -7,10 +7,9 @@ from forebay.actors.gateway.embedding_operation import EmbeddingOperation, most_
 from forebay.actors.gateway.failures import joined_history
 from forebay.actors.gateway.sizes import measure_inputs
 from forebay.endpoints.errors import answer_headers
-from forebay.endpoints.session import JSON, Session, SessionParts
+from forebay.endpoints.session import Session, SessionParts
 from forebay.protocol.canonical.embeddings import EmbeddingRequest, join, split
 from forebay.protocol.dialects.embeddings import EmbeddingCodec, EmbeddingContext
-from forebay.protocol.jsontext import dumps
 
 
 class EmbeddingSession(Session):
@@ -55,7 +54,7 @@ class EmbeddingSession(Session):
                 await self._reply.whole(200, content.body, content.content_type, headers)
             else:
                 encoded = self._codec.encode_response(content.response, context)
-                await self._reply.whole(200, dumps(encoded), JSON, headers)
+                await self._reply.json(200, encoded, headers)
 
     async def _send_joined(
         self, parts: list[EmbeddingRequest], resolution: Resolution, context: EmbeddingContext
@@ -70,4 +69,4 @@ class EmbeddingSession(Session):
             joined_history([answer.history for answer in answers]), tuple(dropped)
         )
         encoded = self._codec.encode_response(response, context)
-        await self._reply.whole(200, dumps(encoded), JSON, headers)
+        await self._reply.json(200, encoded, headers)

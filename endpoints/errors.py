@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from forebay.actors.gateway.failures import JobFailure, JobHistory
+from forebay.actors.gateway.waiting import Blocker, Prospect
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.requests import Dialect
 from forebay.protocol.dialects.registry import SPEECH
@@ -59,8 +60,9 @@ def error_answer(failure: ApiFailure, dialect: Dialect, request_id: str) -> Erro
         relayed = failure.relayed
         if relayed is not None and relayed.dialect == dialect:
             return ErrorAnswer(relayed.status, relayed.body, relayed.content_type, headers)
-    spoken = SPEECH[dialect].encode_error(error, request_id)
-    return ErrorAnswer(spoken.status, dumps(spoken.body), "application/json", headers)
+    speech = SPEECH[dialect]
+    spoken = speech.encode_error(error, request_id)
+    return ErrorAnswer(spoken.status, dumps(spoken.body), speech.json_content_type, headers)
 
 
 def history_headers(history: JobHistory) -> dict[str, str]:
@@ -72,12 +74,35 @@ def history_headers(history: JobHistory) -> dict[str, str]:
     }
     if history.target is not None:
         headers["x-forebay-target"] = history.target
-    if history.blocker is not None:
-        headers["x-forebay-blocked-by"] = history.blocker.gate
-        headers["x-forebay-blocked-target"] = history.blocker.target
     if history.position is not None:
         headers["x-forebay-position"] = str(history.position)
+    if history.blocker is not None:
+        headers |= _blocker_headers(history.blocker)
     return headers
+
+
+def waiting_headers(waited: float, prospect: Prospect | None) -> dict[str, str]:
+    """What a job goes through whose answer begins while it waits.
+
+    Args:
+        waited: seconds until now.
+        prospect: None: it does not wait for a permit any more, or not yet.
+    """
+    if prospect is None:
+        return {}
+    return {
+        "x-forebay-waited-ms": str(round(waited * 1000)),
+        "x-forebay-position": str(prospect.position),
+        **_blocker_headers(prospect.blocker),
+    }
+
+
+def _blocker_headers(blocker: Blocker) -> dict[str, str]:
+    return {
+        "x-forebay-blocked-by": blocker.gate,
+        "x-forebay-blocked-target": blocker.target,
+        "x-forebay-expected-ms": str(round(blocker.seconds * 1000)),
+    }
 
 
 def answer_headers(history: JobHistory, dropped: Sequence[str] = ()) -> dict[str, str]:

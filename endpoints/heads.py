@@ -10,9 +10,11 @@ from urllib.parse import parse_qsl, urlsplit
 from hypercorn.typing import HTTPScope, WebsocketScope
 
 from forebay.actors.config import Hold, OnUnsupported
+from forebay.actors.scheduling.flows import Priority, TrafficClass
 from forebay.protocol.canonical.errors import bad_request
 
 _LONGEST_WAIT_MS = 7 * 24 * 3600 * 1000
+CLASS_HEADER = "x-forebay-class"
 _LISTS = frozenset({"anthropic-beta"})
 """Headers that may come in several lines, which then count as one."""
 
@@ -26,10 +28,13 @@ class RequestHead:
 
     method: str
     path: str
-    query: dict[str, str]
+    query_fields: tuple[tuple[str, str], ...]
+    """All of the query, decoded; a name may come more than once."""
     headers: dict[str, str] = field(repr=False)
     deployment: str | None = None
     """The model that the path itself names, which then counts and not the body's."""
+    peer: str | None = None
+    """The address at the other end of the connection; None where that has none."""
 
     @classmethod
     def of_scope(cls, scope: HTTPScope | WebsocketScope) -> RequestHead:
@@ -41,9 +46,16 @@ class RequestHead:
                 headers[name] += f", {value}"
             else:
                 headers.setdefault(name, value)
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         method = scope["method"] if scope["type"] == "http" else "GET"
-        return cls(method, _path(scope["path"]), query, headers)
+        client = scope["client"]
+        peer = None if client is None else client[0]
+        return cls(method, _path(scope["path"]), tuple(query), headers, peer=peer)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query by its names, with the last value of each."""
+        return dict(self.query_fields)
 
     def header(self, name: str) -> str | None:
         return self.headers.get(name)
@@ -90,6 +102,24 @@ class RequestHead:
             ApiFailure: BAD_REQUEST, no such way.
         """
         return self._way("x-forebay-on-unsupported", OnUnsupported)
+
+    @property
+    def priority(self) -> Priority | None:
+        """Where the request wants to stand among those of its client.
+
+        Raises:
+            ApiFailure: BAD_REQUEST, no such priority.
+        """
+        return self._way("x-forebay-priority", Priority)
+
+    @property
+    def traffic_class(self) -> TrafficClass | None:
+        """The class that the request asks for.
+
+        Raises:
+            ApiFailure: BAD_REQUEST, no such class.
+        """
+        return self._way(CLASS_HEADER, TrafficClass)
 
     def _way(self, name: str, ways: type[_WayT]) -> _WayT | None:
         text = self.headers.get(name)

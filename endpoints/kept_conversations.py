@@ -8,14 +8,16 @@ from dataclasses import dataclass
 
 import trio
 
+from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.gateway.jobs import Client
-from forebay.actors.stores import StoredItem, StoredResponse
+from forebay.actors.gateway.operations import ContentT, Operation
+from forebay.actors.stores import KnownResponse, RemoteResponse, StoredItem, StoredResponse
 from forebay.endpoints.bodies import MOST_VALUES
 from forebay.endpoints.json_values import holds_more_values
-from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request
 from forebay.protocol.canonical.requests import ChatRequest
-from forebay.protocol.canonical.state import previous_response_not_found
+from forebay.protocol.canonical.state import item_not_found, previous_response_not_found
 from forebay.protocol.dialects.openai.responses.conversations import (
     KeptResponse,
     continued_body,
@@ -31,9 +33,17 @@ class Conversation:
     """A request with all that it goes on from."""
 
     request: ChatRequest
-    """Relies on nobody but the gateway, as far as answers and items are concerned."""
+    """Relies on nobody but the gateway, as far as answers and items are concerned; or on
+    ``kept_by``."""
     input_items: tuple[JsonObject, ...]
-    """All of its input, each item with an id."""
+    """All of its input that is known here, each item with an id."""
+    kept_by: RemoteResponse | None = None
+    """What it goes on from, if a provider keeps that: the request is as it came then."""
+
+    @property
+    def only_at(self) -> str | None:
+        """The provider that has to be asked, if it must be a certain one."""
+        return None if self.kept_by is None else self.kept_by.provider
 
 
 class Conversations:
@@ -70,6 +80,13 @@ class Conversations:
             yield Conversation(original, named_items(fields.get("input"), new_id))
             return
         earlier = await self._earlier(state.previous_response_id)
+        if isinstance(earlier, RemoteResponse):
+            if state.item_ids:
+                # A provider would find what is any client's.
+                raise item_not_found(state.item_ids[0])
+            new_items = named_items(fields.get("input"), new_id)
+            yield Conversation(original, new_items, kept_by=earlier)
+            return
         found = await self._gateway.responses.find_items(self._client.name, state.item_ids)
         texts = [item.text for item in (*(earlier.items if earlier else ()), *found.values())]
         async with self._room_for(texts, deadline):
@@ -79,7 +96,7 @@ class Conversations:
             request = kept_here(decode(continued_body(fields, full)), original)
             yield Conversation(request, full)
 
-    async def _earlier(self, response_id: str | None) -> StoredResponse | None:
+    async def _earlier(self, response_id: str | None) -> KnownResponse | None:
         if response_id is None:
             return None
         earlier = await self._gateway.responses.get(self._client.name, response_id)
@@ -108,6 +125,26 @@ class Conversations:
             )
         with loan.held():
             yield
+
+
+def refuse_out_of_reach(
+    conversation: Conversation, operation: Operation[ContentT], resolution: Resolution
+) -> None:
+    """To be called before a request waits that goes on from what a provider keeps.
+
+    Raises:
+        ApiFailure: BAD_REQUEST, none of the model's targets is at that provider.
+    """
+    kept_by = conversation.kept_by
+    if kept_by is None or any(map(operation.served_by, resolution.targets)):
+        return
+    raise bad_request(
+        f"'previous_response_id' names an answer that provider '{kept_by.provider}' keeps, and "
+        f"model '{resolution.name}' has no target there that could go on from it: ask a model of "
+        "that provider, or send the whole conversation in 'input' instead",
+        param="previous_response_id",
+        code="unsupported_parameter",
+    )
 
 
 def _kept(response: StoredResponse) -> KeptResponse:

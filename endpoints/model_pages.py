@@ -13,7 +13,7 @@ from forebay.endpoints.visits import visit
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request
 from forebay.protocol.dialects.base import ModelCard
 from forebay.protocol.dialects.fields import required_string
-from forebay.protocol.dialects.ollama import encode_running, encode_version
+from forebay.protocol.dialects.ollama import encode_running, encode_status, encode_version
 from forebay.protocol.dialects.registry import SPEECH
 from forebay.protocol.jsontext import InvalidJson, loads_object
 
@@ -68,6 +68,10 @@ def pages(gateway: Gateway) -> Blueprint:
     @blueprint.get("/api/version")
     async def version() -> Response:
         return visit().json(encode_version(OLLAMA_VERSION))
+
+    @blueprint.get("/api/status")
+    async def status() -> Response:
+        return visit().json(encode_status())
 
     @blueprint.get("/api/tags")
     async def tags() -> Response:

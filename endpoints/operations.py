@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import cast
 
 import trio
 from quart import Blueprint, Response
 
 from forebay.actors.gateway.gateway import Gateway
-from forebay.actors.gateway.supervision import GatewayStatus
+from forebay.actors.gateway.reloads import Reload
+from forebay.actors.gateway.supervision import GatewayStatus, ProviderState
 from forebay.actors.kernel import ActorSnapshot
 from forebay.endpoints.visits import visit
 from forebay.protocol.jsontext import JsonObject, JsonValue
@@ -51,6 +53,7 @@ def pages(gateway: Gateway) -> Blueprint:
                 "in_use": gateway.waiting_bytes.lent,
                 "requests_waiting_for_bytes": gateway.waiting_bytes.waiting,
             },
+            "last_reload": _reload(gateway.last_reload),
             "models": [cast("JsonValue", asdict(model)) for model in state.models],
             "providers": _providers(state),
             "actors": _as_json(tree),
@@ -62,7 +65,7 @@ def pages(gateway: Gateway) -> Blueprint:
 
 def _providers(state: GatewayStatus) -> list[JsonValue]:
     described = {provider.name: provider for provider in state.providers}
-    return [
+    serving: list[JsonValue] = [
         {
             "name": name,
             "state": actor.value,
@@ -70,6 +73,23 @@ def _providers(state: GatewayStatus) -> list[JsonValue]:
         }
         for name, actor in state.provider_states.items()
     ]
+    retiring: list[JsonValue] = [
+        {"state": ProviderState.RETIRING.value, **asdict(provider)} for provider in state.retiring
+    ]
+    return serving + retiring
+
+
+def _reload(reload: Reload | None) -> JsonValue:
+    """The last change of the configuration."""
+    if reload is None:
+        return None
+    at = datetime.fromtimestamp(reload.at, UTC).isoformat(timespec="seconds")
+    return {
+        "at": at,
+        "ok": not reload.problems,
+        "problems": list(reload.problems),
+        "after_restart": list(reload.kept),
+    }
 
 
 def _as_json(snapshot: ActorSnapshot) -> JsonObject:

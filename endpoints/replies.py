@@ -16,7 +16,6 @@ from forebay.protocol.jsontext import JsonObject, dumps
 
 Send = Callable[[ASGISendEvent], Awaitable[None]]
 
-_JSON = "application/json"
 _LONGEST_VALUE = 1024
 
 
@@ -34,13 +33,19 @@ def _field_value(value: str) -> bytes:
 class Reply:
     """Writes one answer. Several tasks of its session may write; writes never interleave."""
 
-    def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, send: Send, headers: Callable[[float], Mapping[str, str]], json_content_type: str
+    ) -> None:
         """
         Args:
-            headers: sent with the head whatever the answer will be.
+            headers: sent with the head whatever the answer will be; made of the seconds that it
+                took.
+            json_content_type: what the client's dialect calls JSON.
         """
         self._send = send
-        self._headers = dict(headers)
+        self._headers = headers
+        self._json_content_type = json_content_type
+        self._began = trio.current_time()
         self._lock = trio.Lock()
         self.committed = False
         self.finished = False
@@ -110,7 +115,7 @@ class Reply:
             self._lock.release()
 
     async def json(self, status: int, body: JsonObject, headers: Mapping[str, str]) -> None:
-        await self.whole(status, dumps(body), _JSON, headers)
+        await self.whole(status, dumps(body), self._json_content_type, headers)
 
     async def _take_turn(self) -> None:
         """Take the lock. From here to the socket nothing is interrupted, unless the client does
@@ -131,7 +136,8 @@ class Reply:
             await self._start(200, content_type, headers)
 
     async def _start(self, status: int, content_type: str, headers: Mapping[str, str]) -> None:
-        fields = {**self._headers, "content-type": content_type, **headers}
+        own = self._headers(trio.current_time() - self._began)
+        fields = {**own, "content-type": content_type, **headers}
         await self._send(
             {
                 "type": "http.response.start",

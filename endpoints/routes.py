@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from forebay.endpoints.chat_session import ChatSession
+from forebay.endpoints.compaction_session import CompactionSession
 from forebay.endpoints.completion_session import CompletionSession
 from forebay.endpoints.embedding_session import EmbeddingSession
 from forebay.endpoints.heads import RequestHead
+from forebay.endpoints.kept_response_session import KeptResponseSession, ResponsePath
 from forebay.endpoints.management_session import BlobSession, ManagementSession
 from forebay.endpoints.relay_session import RelaySession
 from forebay.endpoints.response_session import ResponseCountSession, ResponseSession
@@ -23,6 +25,7 @@ from forebay.protocol.dialects.ollama import OLLAMA
 from forebay.protocol.dialects.ollama.management import MANAGEMENT, is_blob
 from forebay.protocol.dialects.openai import (
     OPENAI,
+    OPENAI_COMPACTION,
     OpenAICompletionsCodec,
     OpenAIInputTokenCodec,
     OpenAIResponsesCodec,
@@ -34,6 +37,7 @@ from forebay.protocol.dialects.registry import (
     SPEECH,
     TOKEN_COUNT_CODECS,
 )
+from forebay.protocol.dialects.relayed import RelayedApi
 from forebay.protocol.dialects.token_counts import TokenCountCodec
 
 SessionFactory: TypeAlias = Callable[[SessionParts], Session]
@@ -57,6 +61,10 @@ def _count_sessions(codec: TokenCountCodec) -> SessionFactory:
             return partial(TokenCountSession, codec=codec)
 
 
+def _relay_session(relayed: RelayedApi) -> type[RelaySession]:
+    return CompactionSession if relayed.api == OPENAI_COMPACTION else RelaySession
+
+
 SESSIONS: Mapping[str, SessionFactory] = MappingProxyType(
     {
         **{codec.path: _chat_sessions(codec) for codec in CODECS.values()},
@@ -66,7 +74,7 @@ SESSIONS: Mapping[str, SessionFactory] = MappingProxyType(
         },
         **{codec.path: _count_sessions(codec) for codec in TOKEN_COUNT_CODECS.values()},
         **{
-            path: partial(RelaySession, api=relayed)
+            path: partial(_relay_session(relayed), api=relayed)
             for relayed in RELAYED.values()
             for path in relayed.paths
         },
@@ -94,6 +102,9 @@ def route_of(path: str) -> Route | None:
     begin = SESSIONS.get(path)
     if begin is not None:
         return Route(begin)
+    response = ResponsePath.read(path)
+    if response is not None:
+        return Route(partial(KeptResponseSession, path=response), response.about.methods)
     return _BLOB if is_blob(path) else _MANAGEMENT.get(path)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import httpx
 import trio
 
 from forebay.actors.config import Settings
-from forebay.actors.gateway import open_gateway
+from forebay.actors.gateway import Gateway, open_gateway
+from forebay.actors.stores import LearnedStore
 from forebay.endpoints.app import ForebayApp
 from forebay.endpoints.serving import ServingOptions, serve
 
@@ -37,6 +38,8 @@ async def serve_gateway(
     *,
     shutdown: trio.Event,
     transport: httpx.AsyncBaseTransport | None = None,
+    learned_store: LearnedStore | None = None,
+    beside: Callable[[Gateway], Awaitable[None]] | None = None,
     on_ready: Callable[[tuple[Address, ...]], None] | None = None,
     task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -44,6 +47,8 @@ async def serve_gateway(
 
     Args:
         transport: carries calls to providers, as for :func:`open_gateway`.
+        learned_store: as for :func:`open_gateway`.
+        beside: runs while the gateway serves, until its drain begins.
         on_ready: called with the addresses that are listened at, when clients can connect.
         task_status: started with the same.
 
@@ -51,7 +56,9 @@ async def serve_gateway(
         OSError: the address can't be listened at.
     """
     try:
-        await _serve_gateway(settings, shutdown, transport, on_ready, task_status)
+        await _serve_gateway(
+            settings, shutdown, transport, learned_store, beside, on_ready, task_status
+        )
     except BaseExceptionGroup as faults:
         fault = _only(faults)
         if isinstance(fault, OSError):
@@ -70,20 +77,26 @@ async def _serve_gateway(
     settings: Settings,
     shutdown: trio.Event,
     transport: httpx.AsyncBaseTransport | None,
+    learned_store: LearnedStore | None,
+    beside: Callable[[Gateway], Awaitable[None]] | None,
     on_ready: Callable[[tuple[Address, ...]], None] | None,
     task_status: trio.TaskStatus[tuple[Address, ...]],
 ) -> None:
     options = serving_options(settings)
-    async with open_gateway(settings, transport=transport) as gateway:
+    async with open_gateway(settings, transport=transport, learned_store=learned_store) as gateway:
         app = ForebayApp(gateway)
         async with trio.open_nursery() as nursery:
             addresses: tuple[Address, ...] = await nursery.start(
                 partial(serve, app, options, shutdown=shutdown)
             )
+            other_work = trio.CancelScope()
+            if beside is not None:
+                await nursery.start(_until_cancelled, beside, gateway, other_work)
             task_status.started(addresses)
             if on_ready is not None:
                 on_ready(addresses)
             await shutdown.wait()
+            other_work.cancel()
             gateway.begin_drain()
             deadline = trio.current_time() + options.drain_timeout
             last_words = min(_LAST_WORDS_SECONDS, options.drain_timeout / 4)
@@ -91,3 +104,15 @@ async def _serve_gateway(
                 await app.sessions_ended()
             await gateway.give_up_waiting()
             app.cut_sessions()
+
+
+async def _until_cancelled(
+    work: Callable[[Gateway], Awaitable[None]],
+    gateway: Gateway,
+    scope: trio.CancelScope,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    with scope:
+        task_status.started()
+        await work(gateway)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import cast
 
@@ -27,20 +27,24 @@ from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.gateway.jobs import Client, Job
 from forebay.actors.gateway.opening import SESSION_LAYER
 from forebay.actors.gateway.operations import ContentT, Inbound, Operation, QueryField
+from forebay.actors.gateway.priorities import priority_of_tier
+from forebay.actors.gateway.waiting import Outlook
+from forebay.actors.scheduling.flows import TrafficClass
 from forebay.endpoints.bodies import BodyReader, ClientGone, Receive
-from forebay.endpoints.errors import error_answer
-from forebay.endpoints.heads import RequestHead
+from forebay.endpoints.errors import error_answer, waiting_headers
+from forebay.endpoints.heads import CLASS_HEADER, RequestHead
 from forebay.endpoints.repeats import Repeats
 from forebay.endpoints.replies import Reply
 from forebay.endpoints.serving import CLIENT_GONE
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, bad_request
 from forebay.protocol.canonical.requests import Dialect
+from forebay.protocol.dialects.registry import SPEECH
 from forebay.protocol.jsontext import InvalidJson, JsonObject, loads_object
 from forebay.protocol.request_bodies import json_with_model, read_body
 
 JSON = "application/json"
 STREAM_HEADERS: Mapping[str, str] = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-_OWN_QUERY = frozenset({"max_wait_ms"})
+OWN_QUERY = frozenset({"max_wait_ms"})
 """Meant for the gateway, and for no provider."""
 
 
@@ -72,6 +76,7 @@ class Session(ABC):
         self._request_id = parts.request_id
         self._repeats = parts.repeats
         self._streams = False
+        self._outlook = Outlook()
         self._arrived_at = trio.current_time()
         self._body_is_json = True
         self._failed = False
@@ -112,7 +117,8 @@ class Session(ABC):
     async def _serve(self, receive: Receive) -> None:
         # What is wrong with these is told before anything is waited for.
         head = self._head
-        requested_wait, _, _ = head.max_wait_ms, head.hold, head.on_unsupported
+        requested_wait, _, _, _ = head.max_wait_ms, head.hold, head.on_unsupported, head.priority
+        self._client = self._in_its_class(self._client)
         self._place.note = "receiving"
         async with self._bodies.read(
             self._head,
@@ -148,6 +154,8 @@ class Session(ABC):
             return body
 
     def _fields(self, body: bytes) -> JsonObject:
+        if not body:
+            raise bad_request(SPEECH[self.dialect].no_body, code="invalid_json")
         try:
             return loads_object(body)
         except InvalidJson as fault:
@@ -165,8 +173,8 @@ class Session(ABC):
             headers=self._head.headers,
             query=tuple(
                 QueryField(name, value)
-                for name, value in self._head.query.items()
-                if name not in _OWN_QUERY
+                for name, value in self._head.query_fields
+                if name not in OWN_QUERY
             ),
         )
 
@@ -178,6 +186,7 @@ class Session(ABC):
             patience: seconds from now that the job may wait, if it may wait that long at all.
         """
         deadline = self._deadline(resolution, self._head.max_wait_ms)
+        client = self._client.name
         return Job(
             operation=operation,
             client=self._client,
@@ -185,10 +194,30 @@ class Session(ABC):
             deadline=min(deadline, trio.current_time() + patience),
             on_unsupported=self._gateway.settings.on_unsupported_for(
                 model=resolution.name,
-                client=self._client.name,
+                client=client,
                 requested=self._head.on_unsupported,
             ),
+            priority=self._head.priority or priority_of_tier(operation.service_tier),
+            conversation=operation.conversation(client) if resolution.is_sticky else None,
+            outlook=self._outlook,
         )
+
+    def _in_its_class(self, client: Client) -> Client:
+        """``client`` as it asks for this request.
+
+        Raises:
+            ApiFailure: BAD_REQUEST, the class is above its own.
+        """
+        asked = self._head.traffic_class
+        if asked is None or asked is client.traffic_class:
+            return client
+        if asked is TrafficClass.INTERACTIVE:
+            raise bad_request(
+                f"header {CLASS_HEADER}: the class of this key is {client.traffic_class}, and a "
+                f"request can't be {asked}; leave the header out",
+                param=CLASS_HEADER,
+            )
+        return replace(client, traffic_class=asked)
 
     def _deadline(self, resolution: Resolution | None, requested_ms: int | None) -> float:
         wait_ms = self._gateway.settings.max_wait_ms_for(
@@ -205,12 +234,13 @@ class Session(ABC):
 
     @asynccontextmanager
     async def _held(
-        self, resolution: Resolution, stream_content_type: str | None = None
+        self, resolution: Resolution | None, stream_content_type: str | None = None
     ) -> AsyncIterator[None]:
         """Keep the client alive in the block, as it and the operator want it; a failure in there
         is told to it.
 
         Args:
+            resolution: None where no model is asked.
             stream_content_type: of the answer if it is a stream.
         """
         self._streams = stream_content_type is not None
@@ -224,11 +254,15 @@ class Session(ABC):
                 await self._fail(failure)
             nursery.cancel_scope.cancel()
 
-    def _silence_before_commit(self, resolution: Resolution, *, streams: bool) -> float | None:
+    def _silence_before_commit(
+        self, resolution: Resolution | None, *, streams: bool
+    ) -> float | None:
         """Seconds after which a waiting answer commits; None: never."""
         settings = self._gateway.settings
         hold = settings.hold_for(
-            model=resolution.name, client=self._client.name, requested=self._head.hold
+            model=None if resolution is None else resolution.name,
+            client=self._client.name,
+            requested=self._head.hold,
         )
         if hold is Hold.SILENT or (hold is Hold.AUTO and not streams):
             return None
@@ -239,7 +273,7 @@ class Session(ABC):
         """Keep the client's timers from running out, whatever the silence is due to."""
         every = self._gateway.settings.wait.keepalive_every_ms / 1000
         await trio.sleep_until(self._arrived_at + begin)
-        content_type = stream_content_type or JSON
+        content_type = stream_content_type or SPEECH[self.dialect].json_content_type
         headers: Mapping[str, str] = {} if stream_content_type is None else STREAM_HEADERS
         if self._reply.committed:
             await trio.sleep_until(self._reply.last_write + every)
@@ -248,6 +282,9 @@ class Session(ABC):
             if self._reply.committed and due > trio.current_time():
                 await trio.sleep_until(due)
                 continue
+            if not self._reply.committed:
+                waited = trio.current_time() - self._arrived_at
+                headers = {**headers, **waiting_headers(waited, self._outlook.prospect())}
             await self._reply.keep_alive(self._keep_alive_frame, content_type, headers)
             await trio.sleep(every)
 

@@ -11,11 +11,13 @@ from pathlib import Path
 import trio
 
 from forebay.actors.config import (
+    KEPT_IN_MEMORY,
     Settings,
     load_settings,
     parse_settings,
     settings_from_environment,
 )
+from forebay.actors.stores import ForgetfulLearnedStore, LearnedStore, SqliteLearnedStore
 
 DEFAULT_FILE = Path("forebay.yaml")
 _LOCAL_OLLAMA = ("127.0.0.1", 11434)
@@ -31,6 +33,20 @@ class Startup:
     """For people: ``forebay.yaml``, ``the environment``, ``nothing``."""
     needs_sandbox: bool
     """Nothing is configured or found: only the sandbox can answer."""
+    file: Path | None = None
+    """The configuration file, if that is where they come from."""
+
+    def learned_store(self) -> LearnedStore:
+        """Where what is learned of providers is kept: ``state.path``, else a file beside the
+        configuration file."""
+        path = self.settings.state.path
+        if path == KEPT_IN_MEMORY or (path is None and self.file is None):
+            return ForgetfulLearnedStore()
+        folder = Path() if self.file is None else self.file.parent
+        if path is None:
+            assert self.file is not None
+            path = f"{self.file.stem}.sqlite"
+        return SqliteLearnedStore(folder / path)
 
 
 def find_settings(path: Path | None, environ: Mapping[str, str], *, local_ollama: bool) -> Startup:
@@ -45,7 +61,7 @@ def find_settings(path: Path | None, environ: Mapping[str, str], *, local_ollama
         path = DEFAULT_FILE
     if path is not None:
         settings = load_settings(path)
-        return Startup(settings, str(path), needs_sandbox=not settings.providers)
+        return Startup(settings, str(path), needs_sandbox=not settings.providers, file=path)
     settings = settings_from_environment(environ, local_ollama=local_ollama)
     found = bool(settings.providers)
     return Startup(settings, "the environment" if found else "nothing", needs_sandbox=not found)
@@ -84,6 +100,7 @@ def with_sandbox(settings: Settings, port: int) -> Settings:
         {
             "server": settings.server.model_dump(),
             "wait": settings.wait.model_dump(),
+            "scheduling": settings.scheduling.model_dump(),
             "providers": {"sandbox": {"kind": "sandbox", "base_url": f"http://127.0.0.1:{port}"}},
             "models": {"sandbox": {"targets": ["sandbox/sandbox-chat"]}},
             "defaults": {

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from typing import Final
 
-import trio
-
 from forebay.actors.gateway.catalog import Resolution
-from forebay.actors.gateway.failures import JobFailure
-from forebay.actors.gateway.gateway import Answer
+from forebay.actors.gateway.failures import JobHistory
+from forebay.actors.gateway.provider import Target
 from forebay.actors.gateway.sizes import measure
 from forebay.actors.gateway.token_count_operation import TokenCount, TokenCountOperation
+from forebay.actors.gateway.token_counting import is_known_to_lack
 from forebay.endpoints.errors import answer_headers
 from forebay.endpoints.session import Session, SessionParts
-from forebay.protocol.canonical.errors import ErrorKind
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.token_counts import TokenCountCodec
 
 _PATIENCE: Final = 5.0
-"""Seconds for the count itself. Agents ask before every step: an estimate now is worth more than a
-count later, so nothing is waited for that is not free at once."""
-_REQUEST_AT_FAULT: Final = frozenset({ErrorKind.BAD_REQUEST, ErrorKind.TOO_LARGE})
+"""Seconds for what a count needs before it is asked for."""
+_REQUEST_AT_FAULT: Final = frozenset(
+    {
+        ErrorKind.BAD_REQUEST,
+        ErrorKind.TOO_LARGE,
+        ErrorKind.CONTEXT_OVERFLOW,
+        ErrorKind.MODEL_NOT_FOUND,
+    }
+)
 
 
 class TokenCountSession(Session):
@@ -32,36 +37,51 @@ class TokenCountSession(Session):
         self._codec = codec
 
     async def _respond(self, body: bytes) -> None:
-        await self._respond_to(self._codec.decode_request(self._fields(body)), body)
-
-    async def _respond_to(self, request: ChatRequest, body: bytes) -> None:
+        request = self._codec.decode_request(self._fields(body))
         resolution = await self._resolve(request.model)
-        operation = TokenCountOperation(request, self._codec, self._inbound(body))
-        answer = None
-        if all(map(operation.served_by, resolution.targets)):
-            answer = await self._count(operation, resolution)
-        if answer is None:
-            await self._estimate(request, resolution)
+        await self._respond_to(self._operation(request, body), resolution)
+
+    def _operation(
+        self, request: ChatRequest, body: bytes, *, only_at: str | None = None
+    ) -> TokenCountOperation:
+        return TokenCountOperation(request, self._codec, self._inbound(body), only_at=only_at)
+
+    async def _respond_to(self, operation: TokenCountOperation, resolution: Resolution) -> None:
+        counted = None
+        able = tuple(filter(operation.served_by, resolution.targets))
+        if able and (operation.only_at is not None or len(able) == len(resolution.targets)):
+            counted = await self._count(operation, able, resolution)
+        if counted is None:
+            await self._estimate(operation.request, resolution)
             return
-        counted = self._codec.encode_count(answer.content.input_tokens)
-        await self._reply.json(200, counted, answer_headers(answer.history))
+        count, history = counted
+        headers = answer_headers(history, count.dropped)
+        await self._reply.json(200, self._codec.encode_count(count.input_tokens), headers)
 
     async def _count(
-        self, operation: TokenCountOperation, resolution: Resolution
-    ) -> Answer[TokenCount] | None:
-        """The count of a target that has room now; None: there is none to be had."""
-        job = self._job(operation, resolution, patience=0)
-        with trio.move_on_after(_PATIENCE):
-            try:
-                async with self._gateway.open_answer(job, resolution) as answer:
-                    return answer
-            except JobFailure as failure:
-                if failure.error.kind in _REQUEST_AT_FAULT:
-                    raise
+        self, operation: TokenCountOperation, targets: tuple[Target, ...], resolution: Resolution
+    ) -> tuple[TokenCount, JobHistory] | None:
+        """The count of a target; None: there is none to be had now."""
+        job = self._job(operation, resolution, patience=_PATIENCE)
+        counter = self._gateway.token_counter
+        try:
+            return await counter.count(job, targets, resolution.name)
+        except ApiFailure as failure:
+            if failure.error.kind in _REQUEST_AT_FAULT:
+                raise
         return None
 
     async def _estimate(self, request: ChatRequest, resolution: Resolution) -> None:
-        estimator = resolution.targets[0].estimator
-        tokens = max(1, round(estimator.estimate(measure(request), 0)))
+        target = resolution.targets[0]
+        if not resolution.is_configured and is_known_to_lack(target):
+            raise ApiFailure(
+                ApiError(
+                    kind=ErrorKind.MODEL_NOT_FOUND,
+                    message=f"model '{request.model}' not found",
+                    param="model",
+                    code="model_not_found",
+                )
+            )
+        tokens = max(1, round(target.estimator.input_tokens(measure(request))))
         headers = {"x-forebay-estimated": "true"}
         await self._reply.json(200, self._codec.encode_count(tokens), headers)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
+import trio
 from quart import Response, request
 
 from forebay.actors.gateway.jobs import ANONYMOUS, Client
 from forebay.endpoints.heads import RequestHead
+from forebay.endpoints.own_headers import own_headers
+from forebay.endpoints.routes import dialect_of
+from forebay.protocol.dialects.registry import SPEECH
 from forebay.protocol.jsontext import JsonObject, dumps
 
 VISIT = "forebay.visit"
@@ -24,6 +28,8 @@ class Visit:
     known_client: Client | None
     """None on the paths that ask for no key."""
     request_id: str
+    began: float = field(default_factory=trio.current_time)
+    """On trio's clock."""
 
     @property
     def client(self) -> Client:
@@ -37,14 +43,16 @@ class Visit:
             status=status,
             content_type=content_type,
             headers={
-                "x-request-id": self.request_id,
-                "request-id": self.request_id,
+                **own_headers(
+                    dialect_of(self.head), self.request_id, trio.current_time() - self.began
+                ),
                 **headers,
             },
         )
 
     def json(self, body: JsonObject, status: int = 200) -> Response:
-        return self.response(dumps(body), status, "application/json", {})
+        speech = SPEECH[dialect_of(self.head)]
+        return self.response(dumps(body), status, speech.json_content_type, {})
 
 
 def visit() -> Visit:

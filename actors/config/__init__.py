@@ -9,6 +9,7 @@ from forebay.actors.config.example import EXAMPLE_CONFIG
 from forebay.actors.config.loading import load_settings, parse_settings, with_address
 from forebay.actors.config.problems import ConfigError, Problem
 from forebay.actors.config.sections import (
+    KEPT_IN_MEMORY,
     ClientSettings,
     Defaults,
     Hold,
@@ -18,18 +19,24 @@ from forebay.actors.config.sections import (
     ModelSettings,
     OnUnsupported,
     ProviderSettings,
+    SchedulingSettings,
     ServerSettings,
+    StateSettings,
     TimeoutSettings,
+    TlsSettings,
     UnknownModel,
     WaitSettings,
 )
 from forebay.actors.config.settings import Settings
-from forebay.actors.config.values import is_loopback, split_target
+from forebay.actors.config.tls_files import tls_options
+from forebay.actors.config.values import NO_PROXY, is_loopback, split_target
 from forebay.actors.scheduling.flows import TrafficClass
 from forebay.actors.scheduling.lanes import Strategy
 
 __all__ = [
     "EXAMPLE_CONFIG",
+    "KEPT_IN_MEMORY",
+    "NO_PROXY",
     "ClientSettings",
     "ConfigError",
     "Defaults",
@@ -41,10 +48,13 @@ __all__ = [
     "OnUnsupported",
     "Problem",
     "ProviderSettings",
+    "SchedulingSettings",
     "ServerSettings",
     "Settings",
+    "StateSettings",
     "Strategy",
     "TimeoutSettings",
+    "TlsSettings",
     "TrafficClass",
     "UnknownModel",
     "WaitSettings",
@@ -53,5 +63,6 @@ __all__ = [
     "parse_settings",
     "settings_from_environment",
     "split_target",
+    "tls_options",
     "with_address",
 ]

@@ -20,6 +20,9 @@ from forebay.protocol.providers import PROFILES
 
 _CREDENTIAL_HEADERS: Final = frozenset({"authorization", "x-api-key", "api-key"})
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})
+_TLS_FILES: Final = ("ca_file", "client_cert", "client_key")
+_NO: Final = frozenset({"false", "no", "off", "0", "f", "n"})
+"""As pydantic reads them."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -152,12 +155,44 @@ def within_provider(provider: View) -> Iterator[Fault]:
     elif not provider.given("base_url") and profile.default_base_url is None:
         yield Fault(at=("base_url",), message=f"is required for providers of kind {kind}")
     credentials = {name.lower() for name in provider.names("headers")} & _CREDENTIAL_HEADERS
-    if profile.needs_key and not provider.given("api_key") and not credentials:
+    needs_key = profile.needs_key and (
+        profile.needs_key_elsewhere or not provider.given("base_url")
+    )
+    if needs_key and not provider.given("api_key") and not credentials:
         yield Fault(
             at=("api_key",),
             message=f"is required for providers of kind {kind}",
             fix='write it as in api_key: "${NAME}", with the key in the environment',
         )
+    yield from _within_tls(provider)
+
+
+def _within_tls(provider: View) -> Iterator[Fault]:
+    is_unverified = _is_no(provider.known("tls", "verify"))
+    urls = [provider.text("base_url"), *(host for _, host in provider.items("hosts"))]
+    known = [url for url in urls if url is not None]
+    if (
+        (is_unverified or any(provider.given("tls", name) for name in _TLS_FILES))
+        and known
+        and not any(url.startswith("https:") for url in known)
+    ):
+        yield Fault(
+            at=("tls",),
+            message="is of no use: no address of this provider begins with https://",
+            fix="write https:// there, or remove it",
+        )
+    if is_unverified and provider.given("tls", "ca_file"):
+        yield Fault(
+            at=("tls", "ca_file"), message="and verify: false exclude each other", fix="keep one"
+        )
+    for name in ("client_key", "client_key_password"):
+        if provider.given("tls", name) and not provider.given("tls", "client_cert"):
+            yield Fault(at=("tls", name), message="is of no use without client_cert")
+
+
+def _is_no(value: object) -> bool:
+    """A bool may be written as text."""
+    return value is False or (isinstance(value, str) and value.lower() in _NO)
 
 
 def within_model(model: View) -> Iterator[Fault]:
@@ -166,6 +201,43 @@ def within_model(model: View) -> Iterator[Fault]:
         if target in seen:
             yield Fault(at=("targets", index), message="appears twice among the targets", echo=True)
         seen.add(target)
+    yield from _within_weights(model)
+
+
+def _within_weights(model: View) -> Iterator[Fault]:
+    targets, weights = model.known("targets"), model.known("weights")
+    if not model.given("weights"):
+        if model.text("strategy") == "weighted":
+            yield Fault(
+                at=("weights",),
+                message="is required where the strategy is weighted",
+                fix="write a weight for each target, as in weights: [95, 5]",
+            )
+        return
+    if not model.is_wrong("strategy") and model.text("strategy") != "weighted":
+        yield Fault(
+            at=("weights",),
+            message="is for the strategy weighted only",
+            fix="set strategy: weighted, or remove it",
+        )
+    if not isinstance(weights, list | tuple) or not isinstance(targets, list | tuple):
+        return
+    if len(weights) != len(targets):
+        yield Fault(
+            at=("weights",),
+            message=f"has {len(weights)} numbers for {len(targets)} targets",
+            fix="write one for each target",
+        )
+    elif not any(map(_is_positive, weights)):
+        yield Fault(at=("weights",), message="must not all be 0")
+
+
+def _is_positive(weight: object) -> bool:
+    """A number may be written as text."""
+    try:
+        return not isinstance(weight, int | float | str) or float(weight) > 0
+    except ValueError:
+        return True  # told by itself
 
 
 def within_defaults(defaults: View) -> Iterator[Fault]:
@@ -183,17 +255,45 @@ def within_defaults(defaults: View) -> Iterator[Fault]:
 
 
 def between_sections(settings: View) -> Iterator[Fault]:
+    yield from _wrong_groups(settings)
     yield from _dangling_targets(settings)
     yield from _dangling_model_names(settings)
     yield from _shared_client_keys(settings)
+    yield from _shared_keyless_dialects(settings)
     yield from _open_door(settings)
     yield from _loops(settings)
 
 
-def _dangling_targets(settings: View) -> Iterator[Fault]:
+def _wrong_groups(settings: View) -> Iterator[Fault]:
     if settings.is_wrong("providers"):
         return
     providers = settings.names("providers")
+    for name in settings.names("groups"):
+        if name in providers:
+            yield Fault(
+                at=("groups", name),
+                message="is the name of a provider, too",
+                fix="give the group another name",
+            )
+        seen: set[str] = set()
+        for index, provider in settings.items("groups", name):
+            at: Location = ("groups", name, index)
+            if provider in seen:
+                yield Fault(at=at, message="appears twice in the group", echo=True)
+            elif provider not in providers:
+                yield Fault(
+                    at=at,
+                    message="names a provider that is not configured",
+                    fix=_known_providers(provider, providers),
+                    echo=True,
+                )
+            seen.add(provider)
+
+
+def _dangling_targets(settings: View) -> Iterator[Fault]:
+    if settings.is_wrong("providers") or settings.is_wrong("groups"):
+        return
+    providers = [*settings.names("providers"), *settings.names("groups")]
     for name in settings.names("models"):
         for index, target in settings.items("models", name, "targets"):
             provider = target.partition("/")[0]
@@ -213,7 +313,7 @@ def _known_providers(wrong: str, providers: list[str]) -> str:
 
 
 def _dangling_model_names(settings: View) -> Iterator[Fault]:
-    if settings.is_wrong("models") or settings.is_wrong("providers"):
+    if any(settings.is_wrong(section) for section in ("models", "providers", "groups")):
         return
     places: list[Location] = [
         ("defaults", dialect) for dialect in ("openai", "anthropic", "ollama")
@@ -223,7 +323,8 @@ def _dangling_model_names(settings: View) -> Iterator[Fault]:
         for client in settings.names("clients")
         for index, _ in settings.items("clients", client, "models")
     ]
-    models, providers = settings.names("models"), settings.names("providers")
+    models = settings.names("models")
+    providers = [*settings.names("providers"), *settings.names("groups")]
     for at in places:
         name = settings.text(*at)
         if name is None:
@@ -249,6 +350,29 @@ def _shared_client_keys(settings: View) -> Iterator[Fault]:
             yield Fault(
                 at=("clients", name, "key"),
                 message=f"is the same as the key of {holder}; every client needs its own",
+            )
+
+
+def _shared_keyless_dialects(settings: View) -> Iterator[Fault]:
+    holders: dict[str, str] = {}
+    for name in settings.names("clients"):
+        for index, dialect in settings.items("clients", name, "keyless"):
+            holder = holders.setdefault(dialect, name)
+            if holder != name:
+                yield Fault(
+                    at=("clients", name, "keyless", index),
+                    message=f"is served without a key as {holder} already; it can be one client's",
+                    echo=True,
+                )
+        if (
+            settings.given("clients", name, "keyless_from")
+            and not settings.is_wrong("clients", name, "keyless")
+            and not settings.items("clients", name, "keyless")
+        ):
+            yield Fault(
+                at=("clients", name, "keyless_from"),
+                message="is for clients with keyless only",
+                fix="name the dialects, as in keyless: [ollama], or remove it",
             )
 
 

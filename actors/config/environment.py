@@ -17,14 +17,36 @@ LOCAL_OLLAMA = f"http://127.0.0.1:{OLLAMA_PORT}"
 
 @dataclass(frozen=True, slots=True)
 class _KeyedProvider:
-    name: str
+    kind: str
+    """Also the provider's name."""
     key_variable: str
-    url_variable: str
+    url_variable: str | None = None
+    """As the provider's own clients read it; None where they have none, or mean another URL."""
+    path: str = ""
+    """What the base URL has beyond the one in the variable."""
+    needs_url: bool = False
 
 
 _KEYED = (
     _KeyedProvider("openai", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
     _KeyedProvider("anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
+    _KeyedProvider("openrouter", "OPENROUTER_API_KEY"),
+    _KeyedProvider("together", "TOGETHER_API_KEY", "TOGETHER_BASE_URL"),
+    _KeyedProvider("huggingface", "HF_TOKEN"),
+    _KeyedProvider("zai", "ZAI_API_KEY", "ZAI_BASE_URL"),
+    _KeyedProvider("groq", "GROQ_API_KEY"),
+    _KeyedProvider("deepseek", "DEEPSEEK_API_KEY"),
+    _KeyedProvider("mistral", "MISTRAL_API_KEY"),
+    _KeyedProvider("gemini", "GEMINI_API_KEY"),
+    _KeyedProvider("xai", "XAI_API_KEY"),
+    _KeyedProvider("ollama_cloud", "OLLAMA_API_KEY"),
+    _KeyedProvider(
+        "azure",
+        "AZURE_OPENAI_API_KEY",
+        "AZURE_OPENAI_ENDPOINT",
+        path="/openai/v1",
+        needs_url=True,
+    ),
 )
 
 
@@ -33,9 +55,10 @@ def settings_from_environment(
 ) -> Settings:
     """The providers that the environment names, everything else at its default. Does no I/O.
 
-    ``OPENAI_API_KEY`` (with ``OPENAI_BASE_URL``) gives the provider ``openai``,
-    ``ANTHROPIC_API_KEY`` (with ``ANTHROPIC_BASE_URL``) ``anthropic``, ``OLLAMA_HOST`` ``ollama``.
-    An empty variable counts as not set. Without any, ``providers`` is empty.
+    Each key gives a provider that is named as its kind: ``OPENAI_API_KEY`` (with
+    ``OPENAI_BASE_URL``) gives ``openai``, and so on; docs/configuration.md has them all.
+    ``AZURE_OPENAI_API_KEY`` needs ``AZURE_OPENAI_ENDPOINT``. ``OLLAMA_HOST`` gives ``ollama``. An
+    empty variable counts as not set. Without any, ``providers`` is empty.
 
     Args:
         environ: the variables.
@@ -49,14 +72,15 @@ def settings_from_environment(
     variables: dict[Location, str] = {}
     for keyed in _KEYED:
         key = environ.get(keyed.key_variable, "").strip()
-        if not key:
+        url = environ.get(keyed.url_variable or "", "").strip()
+        if not key or (keyed.needs_url and not url):
             continue
-        providers[keyed.name] = {"kind": keyed.name, "api_key": key}
-        variables["providers", keyed.name, "api_key"] = keyed.key_variable
-        url = environ.get(keyed.url_variable, "").strip()
-        if url:
-            providers[keyed.name]["base_url"] = url
-            variables["providers", keyed.name, "base_url"] = keyed.url_variable
+        providers[keyed.kind] = {"kind": keyed.kind, "api_key": key}
+        variables["providers", keyed.kind, "api_key"] = keyed.key_variable
+        if url and keyed.url_variable:
+            url = url.rstrip("/") if keyed.path else url
+            providers[keyed.kind]["base_url"] = url.removesuffix(keyed.path) + keyed.path
+            variables["providers", keyed.kind, "base_url"] = keyed.url_variable
     ollama = environ.get("OLLAMA_HOST", "").strip().strip("\"'")
     if ollama or local_ollama:
         url = ollama_url(ollama) if ollama else LOCAL_OLLAMA

@@ -19,6 +19,7 @@ server:
   write_timeout_ms: 30000          # how long a client that does not read may hold a connection
   keep_alive_ms: 75000             # how long an idle connection stays open
   drain_ms: 30000                  # on SIGTERM: how long running answers may take to end
+  watch_config: true               # apply this file when it changes; on SIGHUP it is in any case
 
 wait:
   max_wait_ms: 120000              # a request that has not started by then gets a 429; 0: at once
@@ -27,11 +28,22 @@ wait:
   keepalive_every_ms: 10000        # below the 20 to 60 s at which proxies and tools lose patience
   json_keepalive_after_ms: 240000  # hold: keepalive, not streamed; some clients give up at 300 s
 
+scheduling:
+  batch_share: 20                  # per cent for clients of class batch, while both classes wait
+
 # Images that requests only link to, for servers that can't follow links themselves (Ollama).
 images:
   links: fetch                     # from public addresses only; refuse: 400
   max_bytes: 20971520              # of all linked images of one request (20 MiB)
   timeout_ms: 10000                # for getting one of them
+
+# What is kept: over restarts what was learned of providers and what is left of their limits, in a
+# file; for clients between their requests the answers of the Responses API, in memory.
+state:
+  #path: forebay.sqlite            # from this folder; :memory: keeps nothing over restarts
+  max_responses: 100000            # of all clients; whoever holds most loses the oldest
+  max_bytes: 268435456             # of these answers and what led to them (256 MiB)
+  keep_ms: 2592000000              # 30 days, as OpenAI keeps them
 
 # The accounts and servers behind the gateway. Their models can be asked for as NAME/MODEL-ID at
 # once; names of your own come under models.
@@ -50,11 +62,25 @@ providers:
     #kind: openai
     #api_key: "${OPENAI_API_KEY}"
     #limits:
-      #rpm: 500                    # requests per minute
       #rps: 10                     # requests per second, for providers that count so
-      #tpm: 200000                 # tokens per minute
+      #rpm: 500                    # requests per minute
+      #rpd: 10000                  # requests per day
+      #tpm: 200000                 # tokens per minute, input and output together
+      #tpd: 5000000                # tokens per day
+      #itpm: 100000                # the same of input and of output alone
+      #otpm: 20000
+      #itpd: 3000000
+      #otpd: 600000
       #concurrency: 64             # calls at once
       #burst: 20                   # requests that may start back to back after a quiet time
+      #token_burst: 30000          # the same in tokens
+      #minute_shape: smooth        # how limits per minute come back: smooth, fixed or rolling
+      #day_shape: rolling          # and those per day; fixed: at midnight UTC
+      #windows: [{limit: 600, seconds: 18000, unit: requests, shape: rolling}]  # others
+    #targets:                      # what is particular to one model, by the provider's id of it
+      #gpt-5-mini:
+        #limits: {tpm: 100000}     # beside those of the account
+        #price: {input: 0.25, output: 2.0}  # US dollars for a million tokens
 
   #anthropic:
     #kind: anthropic
@@ -67,15 +93,37 @@ providers:
     #headers:                      # sent with every call; the values are secrets
       #x-team: "research"
     #limits: {concurrency: 8}
+    #prefill: continue_final_message  # how it goes on with an answer that has begun: none,
+                                   # last_turn, prefix; left out, by what is known of it
+
+  # A server whose certificate comes from an authority of your own, behind a proxy
+  #gpu:
+    #kind: openai_compatible
+    #base_url: "https://gpu.example:8443/v1"
+    #tls:                          # files in PEM form, from this folder
+      #ca_file: "ca.pem"           # who is trusted instead of the system's authorities
+      #client_cert: "client.pem"   # as whom the gateway comes, if it must
+      #client_key: "client.key"
+      #client_key_password: "${CLIENT_KEY_PASSWORD:-}"
+      #verify: true                # false: whoever answers is trusted; for a test only
+    #proxy: "http://proxy.example:3128"  # or none; left out: HTTPS_PROXY and its like
+
+# Several accounts as one: GROUP/MODEL-ID is the model at each of them, as a target and outright.
+groups:
+  #openai-all: [openai, vllm]
 
 # Names of your own, and what serves them.
 models:
   #fast:
     #targets: [openai/gpt-5-mini, local/llama3.2]
-    #strategy: ordered             # ordered: a later one while no earlier has room; balanced: any
+    #strategy: weighted            # or ordered, balanced, cheapest, fastest: who serves if several
+                                   # have room; left out, the first of them
+    #weights: [95, 5]              # of the targets, for weighted
+    #sticky: true                  # a conversation stays at its target while there is room
     #max_wait_ms: 60000            # instead of wait.max_wait_ms
     #hold: keepalive               # instead of wait.hold
     #on_unsupported: reject        # instead of defaults.on_unsupported
+    #continue_broken: true         # a stream that breaks off is gone on with by a target that can
 
 # What serves a request for a model that nobody knows, by the API that was called; and what becomes
 # of a field that the API of a model's target can't say.
@@ -85,6 +133,7 @@ defaults:
   #ollama: fast
   unknown_model: reject            # reject: 404; default: the models above
   on_unsupported: drop             # drop: left out, and named in the answer; reject: 400
+  reasoning_field: reasoning_content  # or reasoning: where OpenAI's clients find it
 
 # Who may call. Without clients, everybody who reaches the socket may.
 clients:
@@ -96,6 +145,8 @@ clients:
     #hold: silent                  # instead of the model's
     #on_unsupported: drop          # instead of the model's
     #models: [fast]                # the only ones that this client may ask for
+    #keyless: [ollama]             # requests in these dialects need no key and are this client's
+    #keyless_from: [127.0.0.0/8, "::1/128"]  # where those may come from
     #manage_models: true           # may have Ollama servers pull, push, make and delete models
 """
 """Loads as it is, and still loads with every ``#setting`` line switched on (given the keys)."""

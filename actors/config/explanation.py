@@ -19,14 +19,14 @@ _KEY_MARK = "[key]"
 """What pydantic appends to the location of a mapping's key that is not valid."""
 
 
-def faults_of(error: ValidationError) -> list[Fault]:
-    """What ``error``, from validating :class:`Settings`, says. Locations count from the top."""
+def faults_of(error: ValidationError, root: type[BaseModel] = Settings) -> list[Fault]:
+    """What ``error``, from validating ``root``, says. Locations count from the top."""
     faults: list[Fault] = []
     for details in error.errors(include_url=False, include_input=True):
         at = details["loc"]
         if at and at[-1] == _KEY_MARK:
             at = at[:-1]
-        faults.extend(_faults(details, at))
+        faults.extend(_faults(details, at, root))
     return faults
 
 
@@ -57,7 +57,7 @@ def problems_of(
     return problems
 
 
-def _faults(details: ErrorDetails, at: Location) -> Iterator[Fault]:
+def _faults(details: ErrorDetails, at: Location, root: type[BaseModel]) -> Iterator[Fault]:
     context = details.get("ctx", {})
     match details["type"]:
         case kind if kind == RULE_BROKEN:
@@ -66,7 +66,7 @@ def _faults(details: ErrorDetails, at: Location) -> Iterator[Fault]:
         case "missing":
             yield Fault(at=at, message="is required")
         case "extra_forbidden":
-            yield _unknown_setting(at)
+            yield _unknown_setting(at, root)
         case "greater_than":
             yield Fault(at=at, message=f"must be greater than {_bound(context['gt'])}", echo=True)
         case "greater_than_equal":
@@ -77,6 +77,8 @@ def _faults(details: ErrorDetails, at: Location) -> Iterator[Fault]:
             yield Fault(at=at, message="must be a whole number", echo=True)
         case "float_type" | "float_parsing" | "finite_number":
             yield Fault(at=at, message="must be a number", echo=True)
+        case "bool_type" | "bool_parsing":
+            yield Fault(at=at, message="must be true or false", echo=True)
         case "enum":
             expected = str(context["expected"]).replace("'", "").replace(" or ", ", ")
             meant = details["input"]
@@ -128,7 +130,7 @@ def _value_at(data: object, at: Location) -> tuple[bool, object]:
     return True, data
 
 
-def _unknown_setting(at: Location) -> Fault:
+def _unknown_setting(at: Location, root: type[BaseModel]) -> Fault:
     name, colon, _ = str(at[-1]).partition(":")
     if colon:
         # "{api_key:sk-123}" is one key to YAML, and what follows the colon may be a secret.
@@ -138,12 +140,12 @@ def _unknown_setting(at: Location) -> Fault:
             message="is not a setting",
             fix="a space is missing after its ':'",
         )
-    return Fault(at=at, message="is not a setting", fix=_meant_setting(name, at[:-1]))
+    return Fault(at=at, message="is not a setting", fix=_meant_setting(name, at[:-1], root))
 
 
-def _meant_setting(wrong: str, at: Location) -> str:
+def _meant_setting(wrong: str, at: Location, root: type[BaseModel]) -> str:
     """The fix for an unknown name: the nearest known one, here or one section further down."""
-    section = _section_at(at)
+    section = _section_at(at, root)
     wrong = wrong.strip().lower().replace("-", "_")
     names = _setting_names(section)
     deeper = {
@@ -157,9 +159,10 @@ def _meant_setting(wrong: str, at: Location) -> str:
     return did_you_mean(wrong, names) or f"the settings here are: {', '.join(names)}"
 
 
-def _section_at(at: Location) -> type[BaseModel]:
-    section: type[BaseModel] = Settings
-    parts = iter(at)
+def _section_at(at: Location, root: type[BaseModel]) -> type[BaseModel]:
+    section = root
+    # A place in a list of sections has the list's own settings.
+    parts = iter(part for part in at if not isinstance(part, int))
     for part in parts:
         field = _setting_names(section)[str(part)]
         section = _model_of(field) or section

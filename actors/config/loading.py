@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -12,12 +13,14 @@ from forebay.actors.config.document import Document, UnreadableDocument, read_do
 from forebay.actors.config.explanation import faults_of, problems_of
 from forebay.actors.config.problems import ConfigError, Fault, Problem
 from forebay.actors.config.settings import Settings
+from forebay.actors.config.tls_files import tls_file_faults, with_paths_from
 
 
 def load_settings(
     path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
 ) -> Settings:
-    """Read, fill in and validate a configuration file (YAML, UTF-8).
+    """Read, fill in and validate a configuration file (YAML, UTF-8), and the certificate files
+    that it names.
 
     Blocks while it reads the file: for use before the event loop, or in a thread.
 
@@ -43,17 +46,24 @@ def load_settings(
             [Problem(path="", message=f"can't be read: {fault.strerror}")], source=source
         ) from None
     return settings_from_yaml(
-        raw, source=source, environ=os.environ if environ is None else environ
+        raw,
+        source=source,
+        environ=os.environ if environ is None else environ,
+        folder=Path(path).absolute().parent,
     )
 
 
-def settings_from_yaml(raw: bytes, *, source: str, environ: Mapping[str, str]) -> Settings:
+def settings_from_yaml(
+    raw: bytes, *, source: str, environ: Mapping[str, str], folder: Path | None = None
+) -> Settings:
     """Like :func:`load_settings`, for the file's bytes.
 
     Args:
         raw: the bytes of the file.
         source: what errors call it.
         environ: where ``${NAME}`` is looked up.
+        folder: where the certificate files that it names are; they are looked at. None: they are
+            not.
 
     Raises:
         ConfigError: as :func:`load_settings`.
@@ -65,6 +75,9 @@ def settings_from_yaml(raw: bytes, *, source: str, environ: Mapping[str, str]) -
     # An empty file, or one with every line commented out, says nothing: all defaults.
     data = {} if document.tree is None else document.tree
     settings, faults = validated(data)
+    if settings is not None and folder is not None:
+        settings = with_paths_from(folder, settings)
+        faults = list(tls_file_faults(settings))
     problems = [*document.problems, *problems_of(faults, data, document)]
     if settings is None or problems:
         problems.sort(key=lambda problem: (problem.line or 0, problem.column or 0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from forebay.actors.config.agreement import (
     Rule,
@@ -21,15 +21,23 @@ from forebay.actors.config.agreement import (
 )
 from forebay.actors.config.problems import Fault, broken, did_you_mean
 from forebay.actors.config.values import (
+    AddressRange,
     BindHost,
     Bytes,
     Count,
+    FilePath,
     Headers,
     HttpUrl,
     Key,
+    LongMilliseconds,
     Milliseconds,
+    ModelId,
     ModelName,
+    Named,
+    NotNegative,
+    Number,
     Port,
+    ProxyUrl,
     Rate,
     Section,
     SomeMilliseconds,
@@ -38,7 +46,10 @@ from forebay.actors.config.values import (
     Weight,
 )
 from forebay.actors.scheduling.flows import TrafficClass
+from forebay.actors.scheduling.gates import Unit
 from forebay.actors.scheduling.lanes import Strategy
+from forebay.actors.scheduling.windows import Shape
+from forebay.protocol.dialects.base import Prefill, ReasoningField
 from forebay.protocol.providers import PROFILES
 
 
@@ -119,6 +130,8 @@ class ServerSettings(StrictSettings):
     """How long an idle connection stays open for its next request."""
     drain_ms: Milliseconds = 30_000
     """On SIGTERM: how long running answers may take to end."""
+    watch_config: bool = True
+    """A configuration file that changes is applied. SIGHUP applies it in any case."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -136,6 +149,13 @@ class WaitSettings(StrictSettings):
     keepalive_every_ms: SomeMilliseconds = 10_000
     json_keepalive_after_ms: Milliseconds = 240_000
     """The same for a whole answer, where ``hold`` is ``keepalive``."""
+
+
+class SchedulingSettings(StrictSettings):
+    """How what providers allow is shared out."""
+
+    batch_share: Annotated[Number, Field(ge=5, le=95)] = 20.0
+    """Per cent for the batch class while both classes wait."""
 
 
 class ImageLinks(StrEnum):
@@ -157,19 +177,82 @@ class ImageSettings(StrictSettings):
     """How long getting one of them may take."""
 
 
-class LimitSettings(StrictSettings):
-    """What a provider allows. None: not configured, learned from the provider's answers."""
+class WindowSettings(StrictSettings):
+    """A limit by a window of a length of its own."""
 
-    rpm: Rate | None = None
-    """Requests per minute."""
+    limit: Count
+    seconds: Annotated[Count, Field(le=366 * 86_400)]
+    unit: Unit = Unit.REQUESTS
+    shape: Shape = Shape.ROLLING
+
+
+KEPT_IN_MEMORY = ":memory:"
+"""Instead of a path: nothing is kept over a restart."""
+
+
+class StateSettings(StrictSettings):
+    """What is kept: for clients the answers of the Responses API, in memory; and over restarts
+    what was learned of providers, in a file."""
+
+    path: FilePath | None = None
+    """Of the file, from the folder of the configuration file. None: beside that, with its name
+    and ``.sqlite``."""
+    max_responses: Count = 100_000
+    """Answers, all clients together."""
+    max_bytes: Bytes = 256 * 1024 * 1024
+    """Of these answers and the conversations that led to them."""
+    keep_ms: LongMilliseconds = 30 * 24 * 3600 * 1000
+    """How long an answer is kept: as long as OpenAI keeps them."""
+
+
+class LimitSettings(StrictSettings):
+    """What a provider, or one of its models, allows. None: not configured, learned from the
+    provider's answers."""
+
     rps: Rate | None = None
     """Requests per second."""
+    rpm: Rate | None = None
+    """Requests per minute."""
+    rpd: Count | None = None
+    """Requests per day."""
     tpm: Count | None = None
-    """Tokens per minute."""
+    """Tokens per minute, input and output together."""
+    tpd: Count | None = None
+    """Tokens per day."""
+    itpm: Count | None = None
+    """Tokens of input per minute, where they are counted apart."""
+    otpm: Count | None = None
+    """Tokens of output per minute."""
+    itpd: Count | None = None
+    otpd: Count | None = None
     concurrency: Count | None = None
     """Calls at once; of an Ollama provider, per host."""
     burst: Count | None = None
     """Requests that may start back to back after a quiet time."""
+    token_burst: Count | None = None
+    """Tokens that may be taken back to back after a quiet time."""
+    minute_shape: Shape = Shape.SMOOTH
+    """How the limits per minute come back."""
+    day_shape: Shape = Shape.ROLLING
+    """How the limits per day come back; ``fixed``: at midnight UTC."""
+    windows: tuple[WindowSettings, ...] = ()
+    """More limits, by windows of other lengths."""
+
+
+class PriceSettings(StrictSettings):
+    """US dollars for a million tokens."""
+
+    input: NotNegative
+    output: NotNegative = 0.0
+
+
+class TargetSettings(StrictSettings):
+    """What is particular to one model of a provider."""
+
+    limits: Section[LimitSettings] = LimitSettings()
+    """Beside those of the account."""
+    price: PriceSettings | None = None
+    """None: not known."""
 
 
 class TimeoutSettings(StrictSettings):
@@ -179,6 +262,21 @@ class TimeoutSettings(StrictSettings):
     first_byte_ms: SomeMilliseconds = 600_000
     """From the request sent to the first byte of the answer."""
     between_bytes_ms: SomeMilliseconds = 300_000
+
+
+class TlsSettings(StrictSettings):
+    """How a provider's connections do TLS. Files are PEM, from the folder of the configuration
+    file."""
+
+    ca_file: FilePath | None = None
+    """The authorities that are trusted. None: the system's."""
+    client_cert: FilePath | None = None
+    """As whom the gateway comes."""
+    client_key: FilePath | None = None
+    """None: it is in ``client_cert``."""
+    client_key_password: SecretStr | None = None
+    verify: bool = True
+    """False: whoever answers is taken for the provider."""
 
 
 def _known_kind(kind: str) -> str:
@@ -206,7 +304,16 @@ class ProviderSettings(StrictSettings):
     headers: Headers = Field(default_factory=dict)
     """Sent with every call; names in lower case."""
     limits: Section[LimitSettings] = LimitSettings()
+    """Of the whole account."""
+    targets: Named[ModelId, TargetSettings] = Field(default_factory=dict)
+    """By the provider's own id of the model."""
     timeouts: Section[TimeoutSettings] = TimeoutSettings()
+    tls: Section[TlsSettings] = TlsSettings()
+    proxy: ProxyUrl | None = None
+    """None: as the environment says. ``none``: none."""
+    prefill: Prefill | None = None
+    """How its models go on with a turn of their own. None: as is known of the kind, the address
+    and the listing."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -219,12 +326,23 @@ class ModelSettings(StrictSettings):
     targets: SomeOf[Target]
     """Each ``provider/model-id``, in order of preference."""
     strategy: Strategy = Strategy.ORDERED
+    weights: tuple[NotNegative, ...] | None = None
+    """One for each target, where ``strategy`` is ``weighted``: how jobs are split among them."""
+    sticky: bool | None = None
+    """Conversations stay at their target while it has room. None: if ``strategy`` is
+    ``balanced``."""
     max_wait_ms: Milliseconds | None = None
     """None: ``wait.max_wait_ms``."""
     hold: Hold | None = None
     """None: ``wait.hold``."""
     on_unsupported: OnUnsupported | None = None
     """None: ``defaults.on_unsupported``."""
+    continue_broken: bool = False
+    """A stream that breaks off after it has begun is gone on with by a target that can."""
+
+    @property
+    def is_sticky(self) -> bool:
+        return self.strategy is Strategy.BALANCED if self.sticky is None else self.sticky
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -240,6 +358,7 @@ class Defaults(StrictSettings):
     ollama: ModelName | None = None
     unknown_model: UnknownModel = UnknownModel.REJECT
     on_unsupported: OnUnsupported = OnUnsupported.DROP
+    reasoning_field: ReasoningField = ReasoningField.REASONING_CONTENT
 
     def by_dialect(self) -> dict[str, str | None]:
         return {"openai": self.openai, "anthropic": self.anthropic, "ollama": self.ollama}
@@ -247,6 +366,14 @@ class Defaults(StrictSettings):
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         return _in_agreement(self, within_defaults)
+
+
+class SpokenDialect(StrEnum):
+    """A family of APIs that clients speak."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+    OLLAMA = "ollama"
 
 
 class ClientSettings(StrictSettings):
@@ -268,5 +395,10 @@ class ClientSettings(StrictSettings):
     """None: as the model or ``defaults.on_unsupported`` says."""
     models: tuple[ModelName, ...] | None = None
     """The only models that this client may ask for. None: all."""
+    keyless: tuple[SpokenDialect, ...] = ()
+    """Requests in these dialects that bring no key at all are this client's."""
+    keyless_from: SomeOf[AddressRange] | None = None
+    """Where they may come from: the peer's own address, whatever a proxy says. None: this
+    machine."""
     manage_models: bool = False
     """May have Ollama servers pull, push, make, copy and delete models."""

@@ -16,7 +16,9 @@ from forebay.actors.config.sections import (
     ModelSettings,
     OnUnsupported,
     ProviderSettings,
+    SchedulingSettings,
     ServerSettings,
+    StateSettings,
     StrictSettings,
     WaitSettings,
 )
@@ -25,6 +27,8 @@ from forebay.actors.config.values import (
     Named,
     Section,
     ShortName,
+    SomeOf,
+    split_target,
 )
 
 
@@ -38,14 +42,43 @@ class Settings(StrictSettings):
 
     server: Section[ServerSettings] = ServerSettings()
     wait: Section[WaitSettings] = WaitSettings()
+    scheduling: Section[SchedulingSettings] = SchedulingSettings()
     images: Section[ImageSettings] = ImageSettings()
+    state: Section[StateSettings] = StateSettings()
     providers: Named[ShortName, ProviderSettings] = Field(default_factory=dict)
     """By provider name, in the order of the file. May be empty."""
+    groups: Named[ShortName, SomeOf[ShortName]] = Field(default_factory=dict)
+    """By name: providers that are one target set, in order of preference."""
     models: Named[ModelName, ModelSettings] = Field(default_factory=dict)
     """By public name."""
     defaults: Section[Defaults] = Defaults()
     clients: Named[ShortName, ClientSettings] = Field(default_factory=dict)
     """By client name. Empty: everybody who reaches the socket is served."""
+
+    def targets_of(self, model: str) -> tuple[str, ...]:
+        """``provider/model-id`` of all that serve a configured model, in order of preference; of a
+        group each of its providers."""
+        written = self.models[model].targets
+        return tuple(dict.fromkeys(each for target in written for each in self.members_of(target)))
+
+    def weights_of(self, model: str) -> dict[str, float]:
+        """By ``provider/model-id``, where the model's strategy goes by weights. The providers of a
+        group share its weight equally."""
+        settings = self.models[model]
+        weights: dict[str, float] = {}
+        for target, weight in zip(settings.targets, settings.weights or (), strict=False):
+            members = self.members_of(target)
+            for each in members:
+                weights[each] = weights.get(each, 0.0) + weight / len(members)
+        return weights
+
+    def members_of(self, target: str) -> tuple[str, ...]:
+        """What a target stands for: itself, or with a group's name the same model at each of the
+        group's providers."""
+        name, model_id = split_target(target)
+        if name not in self.groups:
+            return (target,)
+        return tuple(f"{provider}/{model_id}" for provider in self.groups[name])
 
     def max_wait_ms_for(
         self,

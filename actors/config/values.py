@@ -25,12 +25,14 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from forebay.actors.config.problems import Fault, broken
+from forebay.actors.upstream.proxies import ProxyUnusable, read_proxy
 
 SectionT = TypeVar("SectionT")
 KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
 
 WEEK_MS = 7 * 24 * 3600 * 1000
+YEAR_MS = 366 * 24 * 3600 * 1000
 
 _SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?")
@@ -95,11 +97,31 @@ Whole = Annotated[int, BeforeValidator(_refuse_bool)]
 Number = Annotated[float, BeforeValidator(_refuse_bool), Field(allow_inf_nan=False)]
 Milliseconds = Annotated[Whole, Field(ge=0, le=WEEK_MS)]
 SomeMilliseconds = Annotated[Whole, Field(gt=0, le=WEEK_MS)]
+LongMilliseconds = Annotated[Whole, Field(gt=0, le=YEAR_MS)]
 Bytes = Annotated[Whole, Field(gt=0, le=1 << 50)]
 Count = Annotated[Whole, Field(gt=0, le=10**12)]
 Rate = Annotated[Number, Field(gt=0, le=1e9)]
+NotNegative = Annotated[Number, Field(ge=0, le=1e9)]
 Weight = Annotated[Number, Field(gt=0, le=1e6)]
 Port = Annotated[Whole, Field(ge=0, le=65535)]
+
+
+def _address_range(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise broken(
+            Fault(
+                message="is no range of IP addresses",
+                fix="write it as in 192.168.1.0/24, or a single address",
+                echo=True,
+            )
+        ) from None
+    return text
+
+
+AddressRange = Annotated[str, AfterValidator(_address_range)]
+"""A range of IP addresses in CIDR notation, without bits beyond its prefix, or one address."""
 
 
 def _short_name(name: str) -> str:
@@ -126,6 +148,18 @@ ShortName = Annotated[str, AfterValidator(_short_name)]
 
 ModelName = Annotated[str, AfterValidator(_model_name)]
 """Whatever clients ask for: may hold slashes and colons."""
+
+
+def _file_path(path: str) -> str:
+    if not path or "\0" in path or not path.isprintable():
+        raise broken(Fault(message="is not the path of a file"))
+    return path
+
+
+FilePath = Annotated[str, AfterValidator(_file_path)]
+
+ModelId = Annotated[str, AfterValidator(_model_name)]
+"""A provider's own id of a model."""
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -198,6 +232,26 @@ def _is_host(host: str) -> bool:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 """An http or https URL without credentials and query; given without its trailing slash."""
+
+
+def _proxy(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value().strip()
+    if text.lower() == NO_PROXY:
+        return SecretStr(NO_PROXY)
+    try:
+        read_proxy(text, "")
+    except ProxyUnusable as fault:
+        raise broken(
+            Fault(message=str(fault), fix="write it as in http://proxy.example:3128, or none")
+        ) from None
+    return SecretStr(text)
+
+
+NO_PROXY = "none"
+"""Instead of a proxy: calls go out directly, whatever the environment says."""
+
+ProxyUrl = Annotated[SecretStr, AfterValidator(_proxy)]
+"""Of an http or https proxy, perhaps with a user name and password; or ``none``."""
 
 
 def _bind_host(host: str) -> str:

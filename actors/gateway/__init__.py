@@ -5,6 +5,9 @@ from forebay.actors.gateway.failures import JobFailure, JobHistory
 from forebay.actors.gateway.gateway import Answer, Gateway
 from forebay.actors.gateway.jobs import ANONYMOUS, Client, Job
 from forebay.actors.gateway.opening import open_gateway
+from forebay.actors.gateway.permits import Permit
+from forebay.actors.gateway.reloads import Reload
+from forebay.actors.gateway.sizes import RequestSize
 
 __all__ = [
     "ANONYMOUS",
@@ -15,5 +18,8 @@ __all__ = [
     "Job",
     "JobFailure",
     "JobHistory",
+    "Permit",
+    "Reload",
+    "RequestSize",
     "open_gateway",
 ]

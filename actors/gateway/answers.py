@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -45,6 +46,17 @@ class Piece:
         return bool(self.raw)
 
 
+def read_pieces(decoder: StreamDecoder, chunk: bytes) -> list[Piece]:
+    """What one read brought: one piece, and a second one for an error in place of bytes that
+    clients would skip."""
+    events = decoder.feed(chunk)
+    if not decoder.unreadable:
+        return [Piece(chunk, events)]
+    *before, error = events
+    readable = chunk[: -decoder.unreadable]
+    return [*([Piece(readable, before)] if readable or before else []), Piece(b"", [error])]
+
+
 class WholeAnswer(Content):
     """A whole answer."""
 
@@ -78,10 +90,25 @@ class WholeAnswer(Content):
         return max(1, size // _BYTES_PER_TOKEN)
 
 
-class StreamedAnswer(Content):
-    """A stream that has begun to say something. Iterate it once, in one task."""
+class AnswerStream(Content):
+    """An answer that comes in pieces. Iterate it once, in one task."""
 
     is_whole = False
+    request: UpstreamRequest
+    content_type: str | None
+    failed: bool
+    """It was broken off: its last event was a :class:`StreamError`."""
+
+    def __aiter__(self) -> AsyncIterator[Piece]:
+        return self
+
+    @abstractmethod
+    async def __anext__(self) -> Piece:
+        """The next piece. A stream that breaks ends with a :class:`StreamError` event."""
+
+
+class StreamedAnswer(AnswerStream):
+    """A stream of one call, that has begun to say something."""
 
     def __init__(
         self,
@@ -119,11 +146,7 @@ class StreamedAnswer(Content):
             return Ending.FAILED
         return Ending.SERVED if self.finished else Ending.ABANDONED
 
-    def __aiter__(self) -> AsyncIterator[Piece]:
-        return self
-
     async def __anext__(self) -> Piece:
-        """The next piece. A stream that breaks ends with a :class:`StreamError` event."""
         if self._read_ahead:
             piece = self._read_ahead.popleft()
         elif self._at_end:
@@ -146,7 +169,9 @@ class StreamedAnswer(Content):
             target.last_failure.note(broken, trio.current_time())
             return Piece(b"", [StreamError(broken.error)])
         if chunk:
-            return Piece(chunk, self._decoder.feed(chunk))
+            piece, *rest = read_pieces(self._decoder, chunk)
+            self._read_ahead.extend(rest)
+            return piece
         self._at_end = True
         events = self._decoder.close()
         if not events:

@@ -36,6 +36,12 @@ class ByteBudget:
         self._waiting: dict[str, deque[_Wait]] = {}
         self._numbers = itertools.count()
 
+    def change_total(self, total: int) -> None:
+        """Lend out so much from now on. What is lent stays lent; who waits for more than there is
+        gets it once nobody holds anything."""
+        self.total = total
+        self._lend()
+
     @property
     def waiting(self) -> int:
         """Tasks that wait for bytes."""
@@ -86,7 +92,7 @@ class ByteBudget:
                 ((holder, entries[0]) for holder, entries in self._waiting.items()),
                 key=lambda turn: (self._lent_to[turn[0]], turn[1].number),
             )
-            if self.lent + first.amount > self.total:
+            if self.lent and self.lent + first.amount > self.total:
                 return
             self._leave(holder, first)
             self._lend_to(holder, first.amount)

@@ -8,11 +8,12 @@ with status 200, before any content, are failures like any other.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from forebay.actors.gateway.failures import CallFailed, RelayedError, network_failure
-from forebay.actors.gateway.operations import ContentT, Operation, UpstreamRequest
+from forebay.actors.gateway.operations import ContentT, Operation, UpstreamRequest, Wording
 from forebay.actors.gateway.provider import Target
 from forebay.actors.scheduling.grants import Grant
 from forebay.actors.upstream import BodyTooLong, UpstreamAnswer, UpstreamFailure, open_call
@@ -22,6 +23,7 @@ from forebay.protocol.dialects.registry import SPEECH
 from forebay.protocol.jsontext import InvalidJson, JsonObject, loads_object
 from forebay.protocol.providers.base import CallFailure, FailedAnswer, FailureKind
 from forebay.protocol.providers.classification import classify_stream_error
+from forebay.protocol.providers.limits.told_in_body import with_told_headers
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of a whole answer; a larger one is a fault of the upstream."""
@@ -29,7 +31,11 @@ _LARGEST_ERROR = 1024 * 1024
 
 
 async def open_answer(
-    operation: Operation[ContentT], target: Target, grant: Grant, stack: AsyncExitStack
+    operation: Operation[ContentT],
+    target: Target,
+    wording: Wording,
+    grant: Grant,
+    stack: AsyncExitStack,
 ) -> ContentT:
     """Make the call; return as soon as the answer has content (a stream) or is whole.
 
@@ -40,7 +46,7 @@ async def open_answer(
         ApiFailure: as :meth:`Operation.prepare`; nothing was sent.
     """
     try:
-        call = operation.prepare(target)
+        call = operation.prepare(target, wording)
     except (InvalidJson, RecursionError) as fault:
         raise unspeakable(fault) from None
     request = call.request
@@ -49,14 +55,16 @@ async def open_answer(
             open_call(
                 target.provider.transport,
                 "POST",
-                grant.route.host + request.path,
+                request.url(grant.route.host),
                 headers=request.headers,
                 body=request.body,
                 timeouts=target.provider.timeouts,
             )
         )
+        headers = {name.lower(): value for name, value in answer.headers.items()}
         if answer.status >= 400:
-            raise await _refused(request, answer)
+            raise await refused(request, answer, headers, grant)
+        target.provider.hear(answer.status, headers, grant)
         return await call.read(answer)
     except UpstreamFailure as failure:
         raise CallFailed(network_failure(failure, target)) from None
@@ -68,20 +76,37 @@ def unspeakable(fault: InvalidJson | RecursionError) -> ApiFailure:
     return bad_request(f"the request can't be passed on: {reason}")
 
 
-async def _refused(request: UpstreamRequest, answer: UpstreamAnswer) -> CallFailed:
+async def refused(
+    request: UpstreamRequest,
+    answer: UpstreamAnswer,
+    headers: Mapping[str, str],
+    grant: Grant | None = None,
+) -> CallFailed:
+    """What an answer with an error status means.
+
+    Args:
+        headers: of the answer; names in lower case.
+        grant: of the call, where it counts against the limits that the answer may tell of.
+
+    Raises:
+        UpstreamFailure: it broke off.
+    """
     provider = request.target.provider
     try:
         body = provider.without_secrets(await answer.read(_LARGEST_ERROR))
     except BodyTooLong:
         body = b""
-    headers = {name.lower(): value for name, value in answer.headers.items()}
+    if grant is not None:
+        provider.hear(answer.status, with_told_headers(headers, body), grant)
     speech = SPEECH[request.dialect]
+    error = speech.decode_error(answer.status, body)
     failure = provider.profile.classify(
         FailedAnswer(
             status=answer.status,
             headers=headers,
-            error=speech.decode_error(answer.status, body),
+            error=error,
             now=time.time(),
+            body=body,
         )
     )
     relayed = RelayedError(
@@ -91,7 +116,7 @@ async def _refused(request: UpstreamRequest, answer: UpstreamAnswer) -> CallFail
         body=body,
     )
     # A 500 for what is the request's own fault would make its client try again.
-    as_it_came = answer.status < 500 and speech.is_own_error(body)
+    as_it_came = answer.status < 500 and failure.error is error and speech.is_own_error(body)
     return CallFailed(failure, relayed if as_it_came else None)
 
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 import trio
 
-from forebay.actors.config import Settings, UnknownModel, split_target
+from forebay.actors.config import (
+    ModelSettings,
+    Settings,
+    Strategy,
+    UnknownModel,
+    split_target,
+)
 from forebay.actors.gateway.jobs import Client
 from forebay.actors.gateway.models import Model
 from forebay.actors.gateway.provider import Provider, Target
+from forebay.actors.scheduling.preferences import Preference, preference_for
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.canonical.requests import Dialect
-from forebay.protocol.dialects.listings import ListedModel
 
+_NO_DIALECT: Final = Dialect("")
 _FIRST_LISTING_SECONDS = 5.0
 _LATEST_TAG = ":latest"
 _LONGEST_NAME = 512
@@ -30,6 +39,15 @@ class Resolution:
     model: Model
     targets: tuple[Target, ...]
     is_configured: bool
+    asked: str = ""
+    """The name, as the client wrote it."""
+    dialect: Dialect = _NO_DIALECT
+    """In which it was asked for."""
+
+    @property
+    def is_sticky(self) -> bool:
+        """It matters which conversation a job goes on with."""
+        return self.model.is_sticky and len(self.targets) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +63,80 @@ class CatalogEntry:
 class Catalog:
     """All names: configured models, models that providers list, and targets named outright."""
 
-    def __init__(self, settings: Settings, providers: Mapping[str, Provider]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        providers: Mapping[str, Provider],
+        *,
+        before: Catalog | None = None,
+    ) -> None:
+        """
+        Args:
+            before: of the configuration until now. What has not changed is taken from it, so that
+                jobs go on waiting where they are.
+        """
         self._settings = settings
         self._providers = providers
         self.models: dict[str, Model] = {
-            name: Model(name, model.strategy) for name, model in settings.models.items()
+            name: self._model(name, before) for name in settings.models
         }
-        self.outright: dict[str, Model] = {name: Model(f"{name}/*") for name in providers}
-        """By provider: where jobs for targets wait that no configured model names."""
+        self.outright: dict[str, Model] = {
+            name: self._outright_model(name, before) for name in (*providers, *settings.groups)
+        }
+        """By provider or group: where jobs for targets wait that no configured model names."""
+
+    @property
+    def all_models(self) -> tuple[Model, ...]:
+        """All places where jobs wait."""
+        return (*self.models.values(), *self.outright.values())
+
+    def _model(self, name: str, before: Catalog | None) -> Model:
+        settings = self._settings.models[name]
+        old = None if before is None else before.models.get(name)
+        if before is None or old is None:
+            return Model(
+                name,
+                _preference(settings, self._settings.weights_of(name)),
+                continues_broken=settings.continue_broken,
+            )
+        old_settings = before._settings.models[name]
+        weights = self._settings.weights_of(name)
+        same_preference = (settings.strategy, settings.is_sticky, weights) == (
+            old_settings.strategy,
+            old_settings.is_sticky,
+            before._settings.weights_of(name),
+        )
+        targets = self._settings.targets_of(name)
+        if (
+            same_preference
+            and settings.continue_broken == old_settings.continue_broken
+            and targets == before._settings.targets_of(name)
+            and self._serve_as_before(map(_provider_of, targets), before)
+        ):
+            return old
+        return Model(
+            name,
+            old.preference if same_preference else _preference(settings, weights),
+            continues_broken=settings.continue_broken,
+        )
+
+    def _outright_model(self, name: str, before: Catalog | None) -> Model:
+        """Of a provider or a group."""
+        members = self._settings.groups.get(name, (name,))
+        old = None if before is None else before.outright.get(name)
+        if (
+            before is not None
+            and old is not None
+            and members == before._settings.groups.get(name, (name,))
+            and self._serve_as_before(members, before)
+        ):
+            return old
+        if name in self._settings.groups:
+            return Model(f"{name}/*", preference_for(Strategy.BALANCED, sticky=True))
+        return Model(f"{name}/*")
+
+    def _serve_as_before(self, providers: Iterable[str], before: Catalog) -> bool:
+        return all(self._providers[name] is before._providers.get(name) for name in providers)
 
     async def resolve(self, name: str, dialect: Dialect, client: Client) -> Resolution:
         """What ``name`` stands for when ``client`` asks for it in ``dialect``.
@@ -66,7 +150,7 @@ class Catalog:
         if resolution is None and self._maybe_listed(name):
             with trio.move_on_after(_FIRST_LISTING_SECONDS):
                 for provider in self._providers.values():
-                    await provider.listing.first_try()
+                    await provider.listing.first_try()  # the mapping never changes
             resolution = self._known(name)
         if resolution is None:
             for provider in self._providers.values():
@@ -91,10 +175,10 @@ class Catalog:
                     param="model",
                 )
             )
-        return resolution
+        return replace(resolution, asked=name, dialect=dialect)
 
     def _maybe_listed(self, name: str) -> bool:
-        return not any(self._is_outright(name, provider) for provider in self._providers)
+        return not any(self._is_outright(name, provider) for provider in self.outright)
 
     @staticmethod
     def _is_outright(name: str, provider: str) -> bool:
@@ -105,13 +189,14 @@ class Catalog:
             return None
         for candidate in spellings(name):
             if candidate in self.models:
-                targets = tuple(
-                    self._target(target) for target in self._settings.models[candidate].targets
-                )
+                targets = tuple(map(self._target, self._settings.targets_of(candidate)))
                 return Resolution(candidate, self.models[candidate], targets, is_configured=True)
         provider_name, _, model_id = name.partition("/")
         if provider_name in self._providers and model_id:
-            return self._outright(self._providers[provider_name], model_id)
+            provider = self._providers[provider_name]
+            return self._outright(provider, _untagged(provider, model_id))
+        if provider_name in self._settings.groups and model_id:
+            return self._of_group(provider_name, model_id)
         for provider in self._providers.values():
             for candidate in spellings(name):
                 if candidate in provider.listing.models:
@@ -126,13 +211,34 @@ class Catalog:
         target = provider.target(model_id)
         return Resolution(target.name, self.outright[provider.name], (target,), is_configured=False)
 
+    def _of_group(self, group: str, model_id: str) -> Resolution:
+        """The model at all providers of the group, without those that are known not to list it,
+        if others may have it."""
+        members = [self._providers[name] for name in self._settings.groups[group]]
+        able = [
+            provider
+            for provider in members
+            if not provider.listing.models or _listed(provider, model_id) is not None
+        ]
+        if not able:
+            able = members
+        targets = tuple(provider.target(_untagged(provider, model_id)) for provider in able)
+        return Resolution(f"{group}/{model_id}", self.outright[group], targets, is_configured=False)
+
     def entries(self, client: Client) -> list[CatalogEntry]:
         """What ``client`` may ask for: configured models first, then what providers list."""
         entries = {name: self._configured(name) for name in self.models}
         for provider in self._providers.values():
             for model_id, listed in provider.listing.models.items():
                 full = f"{provider.name}/{model_id}"
-                entries[full] = CatalogEntry(full, provider.name, listed.context_length)
+                entries[full] = CatalogEntry(full, provider.name, listed.context_tokens)
+        for group, members in self._settings.groups.items():
+            for name in members:
+                for model_id, listed in self._providers[name].listing.models.items():
+                    full = f"{group}/{model_id}"
+                    known = entries.get(full)
+                    length = _shorter(known, listed.context_tokens)
+                    entries[full] = CatalogEntry(full, group, length)
         if client.models is not None:
             entries = {name: entry for name, entry in entries.items() if name in client.models}
         return list(entries.values())
@@ -156,25 +262,45 @@ class Catalog:
         if provider is not None and model_id:
             listed = _listed(provider, model_id)
             if listed is not None or not provider.listing.models:
-                length = None if listed is None else listed.context_length
+                length = None if listed is None else listed.context_tokens
                 return CatalogEntry(name, provider_name, length)
+        members = self._settings.groups.get(provider_name, ())
+        if members and model_id:
+            found = [_listed(self._providers[member], model_id) for member in members]
+            lengths = [each.context_tokens for each in found if each is not None]
+            if lengths or not all(self._providers[member].listing.models for member in members):
+                known = [length for length in lengths if length is not None]
+                return CatalogEntry(name, provider_name, min(known, default=None))
         for provider in self._providers.values():
             listed = _listed(provider, name)
             if listed is not None:
                 full = f"{provider.name}/{listed.id}"
-                return CatalogEntry(full, provider.name, listed.context_length)
+                return CatalogEntry(full, provider.name, listed.context_tokens)
         return None
 
     def _configured(self, name: str) -> CatalogEntry:
         """Of a configured model: a prompt must fit into whichever target serves it."""
-        targets = map(split_target, self._settings.models[name].targets)
+        targets = map(split_target, self._settings.targets_of(name))
         listed = (_listed(self._providers[provider], model_id) for provider, model_id in targets)
         lengths = [
-            model.context_length
+            model.context_tokens
             for model in listed
-            if model is not None and model.context_length is not None
+            if model is not None and model.context_tokens is not None
         ]
         return CatalogEntry(name, "forebay", min(lengths, default=None))
+
+
+def _provider_of(target: str) -> str:
+    return split_target(target)[0]
+
+
+def _shorter(known: CatalogEntry | None, length: int | None) -> int | None:
+    lengths = (length, None if known is None else known.context_length)
+    return min((each for each in lengths if each is not None), default=None)
+
+
+def _preference(settings: ModelSettings, weights: Mapping[str, float]) -> Preference:
+    return preference_for(settings.strategy, weights=weights, sticky=settings.is_sticky)
 
 
 def _listed(provider: Provider, model_id: str) -> ListedModel | None:
@@ -183,6 +309,13 @@ def _listed(provider: Provider, model_id: str) -> ListedModel | None:
         if spelling in provider.listing.models:
             return provider.listing.models[spelling]
     return None
+
+
+def _untagged(provider: Provider, model_id: str) -> str:
+    """Without the tag that Ollama's clients are shown, where it is not the model's own."""
+    listed = provider.listing.models
+    plain = model_id.removesuffix(_LATEST_TAG)
+    return plain if model_id not in listed and plain in listed else model_id
 
 
 def spellings(name: str) -> tuple[str, ...]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Self
 
 import trio
 
-from forebay.actors.gateway.answers import StreamedAnswer
+from forebay.actors.gateway.answers import AnswerStream
 from forebay.actors.gateway.chat_operation import ChatOperation
 from forebay.actors.gateway.failures import JobHistory
 from forebay.actors.gateway.jobs import Client, Job
+from forebay.actors.gateway.priorities import priority_of_tier
 from forebay.protocol.canonical.assembly import ResponseAssembler
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.events import ChatResponse, StreamError, StreamEvent
@@ -49,7 +50,7 @@ class ChatStream:
         self._client = client
         self._max_wait = max_wait
         self._stack: AsyncExitStack | None = None
-        self._content: StreamedAnswer | None = None
+        self._content: AnswerStream | None = None
         self._events: list[StreamEvent] = []
         self._closed = False
         self.history: JobHistory | None = None
@@ -108,7 +109,7 @@ class ChatStream:
         if stack is not None:
             await stack.aclose()
 
-    async def _open(self) -> StreamedAnswer:
+    async def _open(self) -> AnswerStream:
         now = trio.current_time()
         gateway = self._gateway
         resolution = await gateway.catalog.resolve(self._request.model, _NO_DIALECT, self._client)
@@ -118,19 +119,24 @@ class ChatStream:
                 gateway.settings.max_wait_ms_for(model=resolution.name, client=self._client.name)
                 / 1000
             )
+        operation = ChatOperation(self._request)
         job = Job(
-            operation=ChatOperation(self._request),
+            operation=operation,
             client=self._client,
             arrived_at=now,
             deadline=now + max_wait,
             on_unsupported=gateway.settings.on_unsupported_for(
                 model=resolution.name, client=self._client.name
             ),
+            priority=priority_of_tier(operation.service_tier),
+            conversation=(
+                operation.conversation(self._client.name) if resolution.is_sticky else None
+            ),
         )
         self._stack = AsyncExitStack()
         answer = await self._stack.enter_async_context(gateway.open_answer(job, resolution))
         self.history = answer.history
-        assert isinstance(answer.content, StreamedAnswer)  # the request asks for a stream
+        assert isinstance(answer.content, AnswerStream)  # the request asks for a stream
         return answer.content
 
     def __del__(self) -> None:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import trio
 
-from forebay.actors.gateway.answers import Piece, StreamedAnswer, WholeAnswer
+from forebay.actors.gateway.answers import (
+    AnswerStream,
+    Piece,
+    StreamedAnswer,
+    WholeAnswer,
+    read_pieces,
+)
 from forebay.actors.gateway.calls import LARGEST_ANSWER, read_json, said_in_answer, server_failed
+from forebay.actors.gateway.conversations import conversation_of
 from forebay.actors.gateway.failures import CallFailed
 from forebay.actors.gateway.operations import (
     Inbound,
@@ -17,14 +25,17 @@ from forebay.actors.gateway.operations import (
     PreparedCall,
     UpstreamRequest,
     Wording,
-    codecs_of,
-    wording_for,
-    write_request,
 )
 from forebay.actors.gateway.provider import Target
 from forebay.actors.gateway.sizes import measure
+from forebay.actors.gateway.wordings import codecs_of, wordings_of, write_request
 from forebay.actors.upstream import UpstreamAnswer
 from forebay.protocol.canonical.assembly import events_of
+from forebay.protocol.canonical.continuations import (
+    SplicedAnswer,
+    can_be_continued,
+    continued,
+)
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.events import Finish, StreamError, StreamEvent, is_content
 from forebay.protocol.canonical.images import links_to_images, with_images_inline
@@ -36,7 +47,7 @@ from forebay.protocol.dialects.stop_text import WithoutStopText
 _LARGEST_READ_AHEAD = 1024 * 1024
 """Bytes of comments and empty events before any content."""
 
-ChatContent: TypeAlias = StreamedAnswer | WholeAnswer
+ChatContent: TypeAlias = AnswerStream | WholeAnswer
 
 
 class ChatOperation(Operation[ChatContent]):
@@ -54,55 +65,79 @@ class ChatOperation(Operation[ChatContent]):
         """
         self.request = request
         self.size = measure(request)
-        self.most_output = request.max_output_tokens
+        self.most_output = (
+            None
+            if request.max_output_tokens is None
+            else request.max_output_tokens * request.choices
+        )
+        self.streams = request.stream
+        self.service_tier = request.service_tier
         self._codec = codec
         self._inbound = inbound
+
+    def conversation(self, client: str) -> int | None:
+        return conversation_of(self.request, client)
 
     def served_by(self, target: Target) -> bool:
         return bool(codecs_of(target, CODECS))
 
     def is_own_api_of(self, target: Target) -> bool:
-        """Whether ``target`` would be asked in the API in which the client asks."""
-        return self._codec_for(target) is self._codec
+        """Whether ``target`` has the API in which the client asks."""
+        return self._codec in self._codecs_of(target)
 
-    def wording(self, target: Target) -> Wording | None:
-        codec = self._codec_for(target)
-        return wording_for(target, codec, self.request, self._inbound_for(codec))
+    def wordings(self, target: Target) -> tuple[Wording, ...]:
+        codecs = self._codecs_of(target)
+        wordings = wordings_of(self.request, self.size, target, codecs, self._codec, self._inbound)
+        if self.request.continues:
+            return tuple(map(self._written_anew, wordings))
+        if self.request.completion is None:
+            return wordings
+        return tuple(replace(w, roundabout=not CODECS[w.api].completes_text) for w in wordings)
+
+    def _written_anew(self, wording: Wording) -> Wording:
+        """What came is not what is asked any more, but it may have come with headers that count."""
+        encode = partial(CODECS[wording.api].encode_request, self.request, wording.traits)
+        return replace(wording, encode=encode)
 
     @property
-    def image_links(self) -> tuple[str, ...]:
-        return links_to_images(self.request)
+    def can_be_continued(self) -> bool:
+        """Whether its answer may come from several calls, one going on where another broke off."""
+        return can_be_continued(self.request)
 
-    def follows_links(self, target: Target) -> bool:
-        return self._codec_for(target).takes_image_links
+    def for_rest_of(self, answer: SplicedAnswer) -> ChatOperation | None:
+        """What asks for the rest of its answer; None: nothing can."""
+        request = continued(self.request, answer)
+        return None if request is None else ChatOperation(request, self._codec, self._inbound)
+
+    def unfollowed_links(self, target: Target) -> tuple[str, ...]:
+        links = links_to_images(self.request)
+        if not links or any(each.encode is None for each in self.wordings(target)):
+            return ()
+        codecs = self._codecs_of(target)
+        return tuple(
+            link for link in links if not any(codec.losses.takes_image_at(link) for codec in codecs)
+        )
 
     def with_images(self, images: Mapping[str, InlineData]) -> ChatOperation:
         return ChatOperation(with_images_inline(self.request, images), self._codec, self._inbound)
 
-    def prepare(self, target: Target) -> ChatCall:
-        codec = self._codec_for(target)
-        inbound = self._inbound_for(codec)
-        request = write_request(target, codec, self.request, inbound)
-        traits = target.provider.profile.traits_of(target.model_id)
-        stop = self.request.stop if traits.keeps_stop_text else ()
-        return ChatCall(request, codec, streams=self.request.stream, left_in=stop)
+    def prepare(self, target: Target, wording: Wording) -> ChatCall:
+        request = write_request(target, wording)
+        stop = self.request.stop if wording.traits.keeps_stop_text else ()
+        return ChatCall(request, CODECS[wording.api], streams=self.request.stream, left_in=stop)
 
-    def _inbound_for(self, codec: ChatCodec) -> Inbound | None:
-        return self._inbound if codec is self._codec else None
-
-    def _codec_for(self, target: Target) -> ChatCodec:
-        """The client's own API if the target has it, else the one that says most."""
+    def _codecs_of(self, target: Target) -> list[ChatCodec]:
+        """Of the APIs in which ``target`` may be asked, closest to the client's own first; for
+        texts to be gone on with first those that know them as such."""
         profile = target.provider.profile
         codecs = [
             codec
-            for codec in codecs_of(target, CODECS)
+            for codec in codecs_of(target, CODECS, self._codec)
             if not codec.completes_text or profile.completes_text(target.model_id)
         ]
-        if self._codec in codecs:
-            return self._codec
         if self.request.completion is not None:
-            return next((codec for codec in codecs if codec.completes_text), codecs[0])
-        return codecs[0]
+            codecs.sort(key=lambda codec: not codec.completes_text)
+        return codecs
 
 
 class ChatCall(PreparedCall[ChatContent]):
@@ -150,16 +185,20 @@ class ChatCall(PreparedCall[ChatContent]):
             size += len(chunk)
             if size > _LARGEST_READ_AHEAD:
                 raise CallFailed(server_failed("the upstream streams much and says nothing"))
-            events = decoder.feed(chunk) if chunk else decoder.close()
-            read_ahead.append(Piece(chunk, events))
-            for event in events:
+            pieces = read_pieces(decoder, chunk) if chunk else [Piece(b"", decoder.close())]
+            read_ahead += pieces
+            for event in (event for piece in pieces for event in piece.events):
                 if isinstance(event, StreamError):
                     raise CallFailed(said_in_answer(self.request.target, event))
-                if is_content(event) or isinstance(event, Finish):
+                if self._has_begun(event):
                     return StreamedAnswer(
                         self.request, answer, decoder, read_ahead, at_end=not chunk
                     )
             await trio.lowlevel.checkpoint_if_cancelled()
+
+    def _has_begun(self, event: StreamEvent) -> bool:
+        """Whether this event makes the answer one that is handed out."""
+        return is_content(event) or isinstance(event, Finish)
 
     async def _read_whole(self, answer: UpstreamAnswer) -> ChatContent:
         body = await answer.read(LARGEST_ANSWER)

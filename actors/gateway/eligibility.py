@@ -1,8 +1,10 @@
-"""Which targets may serve a job, of those that could: by what they can be told.
+"""Which targets may serve a job, of those that could, and how each is asked: by what they can be
+told.
 
 A target is only bound to a job when it has room, so whatever would make it useless is found out
 before: a target that can't be told what a request means never takes a turn from one that can, and
-where the client wants all or nothing, neither does one that would hear only a part.
+where the client wants all or nothing, neither does one that would hear only a part. A target that
+has several APIs is asked in the one that loses least.
 """
 
 from __future__ import annotations
@@ -24,42 +26,66 @@ _LONGEST_NAME = 80
 
 def eligible_targets(
     job: Job[ContentT], targets: tuple[Target, ...], model: str
-) -> tuple[Target, ...]:
-    """Those of ``targets`` that can be told what ``job`` asks, in their order.
+) -> dict[Target, Wording]:
+    """Those of ``targets`` that can be told what ``job`` asks, in their order, and in which words.
 
-    With ``OnUnsupported.DROP`` these are all whose API can say what the request means; where they
-    don't differ in that, nothing is looked at: the only one there is refuses by itself. With
-    ``REJECT`` these are all that can be told every word.
+    With ``OnUnsupported.DROP`` these are all that have an API that can say what the request means,
+    and the one that leaves out least. With ``REJECT`` these are all that can be told every word.
 
     Raises:
         JobFailure: BAD_REQUEST, there are none; it names what can't be said, and to whom.
     """
-    rejects = job.on_unsupported is OnUnsupported.REJECT
-    wordings = [job.operation.wording(target) for target in targets]
-    different = set(wordings)
-    if not rejects and len(different) == 1:
-        return targets
-    able = set[Wording | None]()
-    refusals: list[ApiFailure] = []
-    lossy: list[tuple[Wording, tuple[str, ...]]] = []
-    for wording in dict.fromkeys(wordings):
-        try:
-            dropped = () if wording is None else wording.dropped()
-        except (InvalidJson, RecursionError) as fault:
-            refusals.append(unspeakable(fault))
-        except ApiFailure as failure:
-            refusals.append(failure)
-        else:
-            if wording is not None and dropped and rejects:
-                lossy.append((wording, dropped))
-            else:
-                able.add(wording)
-    if not able:
-        error = _all_would_lose(model, lossy) if lossy else refusals[0].error
+    trials = _Trials()
+    choices: dict[Target, Wording] = {}
+    for target in targets:
+        choice = trials.best(
+            job.operation.wordings(target), rejects=job.on_unsupported is OnUnsupported.REJECT
+        )
+        if choice is not None:
+            choices[target] = choice
+    if not choices:
+        error = _all_would_lose(model, trials.lossy) if trials.lossy else trials.refusals[0].error
         raise JobFailure(error, JobHistory())
-    return tuple(
-        target for target, wording in zip(targets, wordings, strict=True) if wording in able
-    )
+    return choices
+
+
+class _Trials:
+    """What of a request gets lost in which words; each are tried once, for all targets."""
+
+    def __init__(self) -> None:
+        self.refusals: list[ApiFailure] = []
+        self.lossy: list[tuple[Wording, tuple[str, ...]]] = []
+        """What would be left out of the request, and may not be."""
+        self._tried: dict[Wording, tuple[Wording, tuple[str, ...] | None]] = {}
+
+    def best(self, wordings: Iterable[Wording], *, rejects: bool) -> Wording | None:
+        """Of ``wordings`` the first of those that lose least; None: none will do."""
+        best: Wording | None = None
+        least = 0
+        for each in wordings:
+            if best is not None and (not least or each.roundabout > best.roundabout):
+                break
+            wording, dropped = self._try(each, rejects=rejects)
+            if dropped is None or (rejects and dropped):
+                continue
+            if best is None or len(dropped) < least:
+                best, least = wording, len(dropped)
+        return best
+
+    def _try(self, wording: Wording, *, rejects: bool) -> tuple[Wording, tuple[str, ...] | None]:
+        """The one of its equals that was tried, and what it leaves out; None: it can't say it."""
+        if wording not in self._tried:
+            dropped: tuple[str, ...] | None = None
+            try:
+                dropped = wording.dropped()
+            except (InvalidJson, RecursionError) as fault:
+                self.refusals.append(unspeakable(fault))
+            except ApiFailure as failure:
+                self.refusals.append(failure)
+            if dropped and rejects:
+                self.lossy.append((wording, dropped))
+            self._tried[wording] = wording, dropped
+        return self._tried[wording]
 
 
 def _all_would_lose(model: str, lossy: list[tuple[Wording, tuple[str, ...]]]) -> ApiError:

@@ -11,13 +11,10 @@ from forebay.actors.gateway.operations import (
     PreparedCall,
     UpstreamRequest,
     Wording,
-    codecs_of,
-    own_or_best,
-    wording_for,
-    write_request,
 )
 from forebay.actors.gateway.provider import Target
 from forebay.actors.gateway.sizes import measure_inputs
+from forebay.actors.gateway.wordings import codecs_of, wordings_of, write_request
 from forebay.actors.upstream import UpstreamAnswer
 from forebay.protocol.canonical.embeddings import EmbeddingRequest, EmbeddingResponse
 from forebay.protocol.canonical.errors import ApiFailure
@@ -79,17 +76,13 @@ class EmbeddingOperation(Operation[Embeddings]):
     def served_by(self, target: Target) -> bool:
         return bool(codecs_of(target, EMBEDDING_CODECS))
 
-    def wording(self, target: Target) -> Wording | None:
-        codec, inbound = self._way_to(target)
-        return wording_for(target, codec, self.request, inbound)
+    def wordings(self, target: Target) -> tuple[Wording, ...]:
+        codecs = codecs_of(target, EMBEDDING_CODECS, self._codec)
+        return wordings_of(self.request, self.size, target, codecs, self._codec, self._inbound)
 
-    def prepare(self, target: Target) -> EmbeddingCall:
-        codec, inbound = self._way_to(target)
-        request = write_request(target, codec, self.request, inbound)
-        return EmbeddingCall(request, codec, asked=self.request)
-
-    def _way_to(self, target: Target) -> tuple[EmbeddingCodec, Inbound | None]:
-        return own_or_best(self._codec, codecs_of(target, EMBEDDING_CODECS), self._inbound)
+    def prepare(self, target: Target, wording: Wording) -> EmbeddingCall:
+        request = write_request(target, wording)
+        return EmbeddingCall(request, EMBEDDING_CODECS[wording.api], asked=self.request)
 
 
 def most_inputs(targets: tuple[Target, ...]) -> int | None:

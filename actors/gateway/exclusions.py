@@ -105,6 +105,18 @@ class Exclusions:
         self._next_trial = min(self._next_trial, exclusion.until)
         self._pool.ring()
 
+    def forgive(self) -> None:
+        """The key is another one: nothing is out any more, and calls with the old one tell nothing
+        of it."""
+        now = trio.current_time()
+        self._account.forgive(now)
+        self._pool.out = None
+        for target, admission in self._targets.items():
+            admission.forgive(now)
+            if target.out is not None:
+                self._pool.bring_back(target)
+        self._next_trial = inf
+
     def begin_trials(self, now: float) -> float:
         """Give another chance to what has been out for long enough.
 

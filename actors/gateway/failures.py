@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from forebay.actors.gateway.connection_advice import told_to_operators
 from forebay.actors.gateway.provider import Target
 from forebay.actors.gateway.waiting import Blocker
 from forebay.actors.upstream import (
@@ -88,20 +89,16 @@ def shutting_down(history: JobHistory | None = None) -> JobFailure:
 
 def network_failure(failure: UpstreamFailure, target: Target) -> CallFailure:
     """A call to ``target`` that brought no whole answer."""
-    timed_out = isinstance(failure, ConnectFailed | NoAnswer | AnswerBroken) and failure.timed_out
-    unreachable = isinstance(failure, ConnectFailed)
-    return CallFailure(
-        kind=FailureKind.UNREACHABLE if unreachable else FailureKind.SERVER_FAILED,
-        error=ApiError(
-            kind=(
-                ErrorKind.UPSTREAM_TIMEOUT
-                if timed_out and not unreachable
-                else ErrorKind.UPSTREAM_ERROR
-            ),
-            message=_without_addresses(failure, target),
-        ),
-        detail=str(failure),
-    )
+    timed_out = isinstance(failure, NoAnswer | AnswerBroken) and failure.timed_out
+    if isinstance(failure, ConnectFailed):
+        kind, told = FailureKind.UNREACHABLE, ErrorKind.UPSTREAM_ERROR
+    elif timed_out:
+        kind, told = FailureKind.TIMED_OUT, ErrorKind.UPSTREAM_TIMEOUT
+    else:
+        kind, told = FailureKind.SERVER_FAILED, ErrorKind.UPSTREAM_ERROR
+    error = ApiError(kind=told, message=_without_addresses(failure, target))
+    detail = told_to_operators(failure, target.provider.name)
+    return CallFailure(kind=kind, error=error, detail=detail)
 
 
 def _without_addresses(failure: UpstreamFailure, target: Target) -> str:

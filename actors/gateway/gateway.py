@@ -7,29 +7,45 @@ themselves. :class:`Gateway` is what sessions and embedding programs hold.
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Generic
+from typing import Final, Generic
 
-from forebay.actors.config import Settings
+import trio
+
+from forebay.actors.config import ConfigError, Settings, parse_settings
 from forebay.actors.gateway.byte_budget import ByteBudget
 from forebay.actors.gateway.catalog import Catalog, Resolution
 from forebay.actors.gateway.chat import ChatStream
-from forebay.actors.gateway.eligibility import eligible_targets
+from forebay.actors.gateway.continued_answers import outlasting
 from forebay.actors.gateway.failures import JobFailure, JobHistory, shutting_down
 from forebay.actors.gateway.job_run import JobRun
-from forebay.actors.gateway.jobs import ANONYMOUS, Client, Job
+from forebay.actors.gateway.jobs import ANONYMOUS, Claim, Client, Job
 from forebay.actors.gateway.linked_images import LinkedImages
 from forebay.actors.gateway.operations import ContentT, Operation
 from forebay.actors.gateway.parts import serve_parts
+from forebay.actors.gateway.permits import Permit
 from forebay.actors.gateway.provider import Provider, Target
-from forebay.actors.gateway.supervision import CloseModels, DescribeGateway, GatewayStatus
+from forebay.actors.gateway.reloads import Reload, with_fixed
+from forebay.actors.gateway.roster import Roster
+from forebay.actors.gateway.routing import Routing, serving
+from forebay.actors.gateway.sizes import RequestSize
+from forebay.actors.gateway.supervision import (
+    ApplySettings,
+    CloseModels,
+    DescribeGateway,
+    GatewayStatus,
+)
+from forebay.actors.gateway.token_counting import TokenCounter
 from forebay.actors.kernel import ActorSystem, Ref
-from forebay.actors.stores import MemoryResponseStore, ResponseStore
+from forebay.actors.stores import MemoryResponseStore, ResponseStore, StoreLimits
 from forebay.actors.upstream import ImageFetcher
-from forebay.protocol.canonical.errors import ApiError, ErrorKind
-from forebay.protocol.canonical.requests import ChatRequest
+from forebay.protocol.canonical.errors import ErrorKind
+from forebay.protocol.canonical.requests import ChatRequest, Dialect
+
+_NO_DIALECT: Final = Dialect("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +61,85 @@ class Gateway:
 
     def __init__(
         self,
-        settings: Settings,
         system: ActorSystem,
-        catalog: Catalog,
-        providers: dict[str, Provider],
-        control: Ref[DescribeGateway | CloseModels],
+        roster: Roster,
+        control: Ref[DescribeGateway | CloseModels | ApplySettings],
         image_fetcher: ImageFetcher,
     ) -> None:
-        self.settings = settings
+        settings = roster.settings
         self.system = system
-        self.catalog = catalog
-        self.providers = providers
+        self._roster = roster
         self._control = control
         self.waiting_bytes = ByteBudget(settings.server.waiting_bytes)
         self.linked_images = LinkedImages(
             settings.images, image_fetcher, settings.server.waiting_bytes // 4
         )
-        self.responses: ResponseStore = MemoryResponseStore()
+        self.responses: ResponseStore = MemoryResponseStore(StoreLimits.of(settings.state))
+        self.token_counter = TokenCounter(self.linked_images)
         self.draining = False
+        self.last_reload: Reload | None = None
+        """What became of the last change of the configuration; None: there was none yet."""
         self._session_numbers = itertools.count(1)
+        roster.listeners.append(self._take_on)
+
+    # What is configured now.
+
+    @property
+    def settings(self) -> Settings:
+        return self._roster.settings
+
+    @property
+    def catalog(self) -> Catalog:
+        return self._roster.catalog
+
+    @property
+    def providers(self) -> dict[str, Provider]:
+        return self._roster.providers
+
+    async def apply(self, config: Settings | Mapping[str, object]) -> Reload:
+        """Go on with another configuration.
+
+        Jobs that wait go on waiting, at their own places, for whatever serves the name of their
+        model now; where nothing does, they end with MODEL_NOT_FOUND. Calls under way come to their
+        ends. What has not changed of a provider is not touched; where its limits have changed, what
+        was taken of them stays taken. A few settings hold until the next start: the answer names
+        those that are another.
+
+        Args:
+            config: as of :func:`~forebay.actors.gateway.open_gateway`, all of it.
+
+        Raises:
+            ConfigError: it is not valid; nothing was changed.
+            JobFailure: UNAVAILABLE, the gateway ends.
+        """
+        if self.draining:
+            raise shutting_down()
+        now = time.time()
+        try:
+            settings = config if isinstance(config, Settings) else parse_settings(config)
+            wanted, kept = with_fixed(settings, self.settings)
+            await self._control.ask(ApplySettings(wanted))
+        except ConfigError as fault:
+            self.note_failed_reload(fault)
+            raise
+        self.last_reload = Reload(at=now, kept=kept)
+        return self.last_reload
+
+    def note_failed_reload(self, fault: ConfigError) -> None:
+        """A configuration that was to be applied could not be."""
+        problems = tuple(str(fault).splitlines())
+        self.last_reload = Reload(at=time.time(), problems=problems)
+
+    def when_changed(self, listener: Callable[[Settings], None]) -> None:
+        """Have ``listener`` called in the same step in which the configuration changes. It must
+        not fail."""
+        self._roster.listeners.append(listener)
+
+    def _take_on(self, settings: Settings) -> None:
+        self.waiting_bytes.change_total(settings.server.waiting_bytes)
+        self.linked_images.change(settings.images, settings.server.waiting_bytes // 4)
+        if isinstance(self.responses, MemoryResponseStore):
+            self.responses.change_limits(StoreLimits.of(settings.state))
 
     def next_session_name(self) -> str:
         return f"session-{next(self._session_numbers)}"
@@ -71,17 +147,13 @@ class Gateway:
     @property
     def waiting(self) -> int:
         """Jobs that wait now."""
-        models = (*self.catalog.models.values(), *self.catalog.outright.values())
-        return sum(model.waiting for model in models)
+        return sum(model.waiting for model in self.catalog.all_models)
 
     @property
     def in_flight(self) -> int:
         """Calls that are under way now."""
-        return sum(
-            target.pooled.in_flight
-            for provider in self.providers.values()
-            for target in provider.targets.values()
-        )
+        providers = (*self.providers.values(), *self._roster.retiring)
+        return sum(provider.pool.in_flight for provider in providers)
 
     def begin_drain(self) -> None:
         """Take no new jobs; those that wait or run go on."""
@@ -124,17 +196,77 @@ class Gateway:
         """
         if self.draining:
             raise shutting_down()
-        able = self.serving(job.operation, resolution)
-        async with self.linked_images.brought_in(job, able) as ready:
-            targets = eligible_targets(ready, able, resolution.name)
+        async with Routing(job, resolution, lambda: self.catalog, self.linked_images) as routing:
             try:
-                attempt = await JobRun(ready, resolution, targets).run()
+                attempt = await JobRun(routing).run()
             except JobFailure as failure:
                 raise self._in_drain(failure) from None
             try:
-                yield Answer(attempt.content, attempt.history)
+                content = attempt.content
+                if routing.resolution.model.continues_broken:
+                    content = outlasting(attempt, routing.job)
+                yield Answer(content, attempt.history)
             finally:
                 await attempt.aclose()
+
+    @asynccontextmanager
+    async def permit(
+        self,
+        model: str,
+        *,
+        size: RequestSize,
+        most_output: int | None = None,
+        client: Client = ANONYMOUS,
+        max_wait: float | None = None,
+    ) -> AsyncIterator[Permit]:
+        """Wait for the right to make one call, for programs that make their calls themselves::
+
+            async with gateway.permit("fast", size=RequestSize(text_bytes=len(prompt))) as permit:
+                answer = await ask(permit.target, prompt)
+                permit.settle(Usage(input_uncached=answer.read, output=answer.written))
+
+        A call that is refused is told to :meth:`Permit.wait_again`. Leaving the block returns the
+        permit; what was not settled counts as abandoned in the middle.
+
+        Args:
+            model: as of :meth:`chat`.
+            size: what there is to read.
+            most_output: tokens, where the call bounds them.
+            client: whose turn it takes.
+            max_wait: seconds that it may wait; None: as configured.
+
+        Raises:
+            ApiFailure: there is no such model.
+            JobFailure: the time was up (RATE_LIMITED), or no target is left (UNAVAILABLE).
+        """
+        if self.draining:
+            raise shutting_down()
+        now = trio.current_time()
+        resolution = await self.catalog.resolve(model, _NO_DIALECT, client)
+        if max_wait is None:
+            own = self.settings.max_wait_ms_for(model=resolution.name, client=client.name)
+            max_wait = own / 1000
+        claim = Claim(
+            client=client,
+            arrived_at=now,
+            deadline=now + max_wait,
+            size=size,
+            most_output=most_output,
+        )
+
+        async def reroute() -> tuple[Resolution, Sequence[Target]]:
+            found = await self.catalog.resolve(model, _NO_DIALECT, client)
+            return found, found.targets
+
+        permit = Permit(claim, resolution, resolution.targets, reroute=reroute)
+        try:
+            await permit.wait()
+        except JobFailure as failure:
+            raise self._in_drain(failure) from None
+        try:
+            yield permit
+        finally:
+            permit.abandon()
 
     def _in_drain(self, failure: JobFailure) -> JobFailure:
         """What a client is told whose job has failed: that the gateway ends, if it is that."""
@@ -165,14 +297,4 @@ class Gateway:
         Raises:
             JobFailure: BAD_REQUEST, none has.
         """
-        targets = tuple(filter(operation.served_by, resolution.targets))
-        if not targets:
-            raise JobFailure(
-                ApiError(
-                    kind=ErrorKind.BAD_REQUEST,
-                    message=f"model '{resolution.name}' has no target that {operation.verb}",
-                    param="model",
-                ),
-                JobHistory(),
-            )
-        return targets
+        return serving(operation, resolution)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic
 
 from forebay.actors.config import OnUnsupported
 from forebay.actors.gateway.operations import ContentT, Operation
-from forebay.actors.scheduling.flows import FlowKey, TrafficClass
+from forebay.actors.gateway.sizes import RequestSize
+from forebay.actors.gateway.waiting import Outlook
+from forebay.actors.scheduling.flows import FlowKey, Priority, TrafficClass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +25,36 @@ class Client:
     manages_models: bool = False
     """It may change which models Ollama servers have."""
 
-    @property
-    def flow_key(self) -> FlowKey:
-        return FlowKey(self.name, self.traffic_class)
-
 
 ANONYMOUS = Client(name="anonymous", manages_models=True)
 """Everybody, where no keys are asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a job asks a permit for: whose turn it takes, how much it needs, how long it waits."""
+
+    client: Client = ANONYMOUS
+    arrived_at: float
+    """On trio's clock: when the head of the request was here."""
+    deadline: float
+    """On trio's clock: when waiting ends."""
+    size: RequestSize
+    """What there is to read."""
+    most_output: int | None = None
+    """Tokens, where the client bounds them."""
+    priority: Priority = Priority.NORMAL
+    """Among the client's own jobs."""
+    conversation: int | None = None
+    """What it has in common with those that begin like it; None: it may go anywhere."""
+    streams: bool = False
+    """Its answer comes little by little."""
+    outlook: Outlook = field(default_factory=Outlook, compare=False)
+    """Tells what it has to expect while it waits."""
+
+    @property
+    def flow_key(self) -> FlowKey:
+        return FlowKey(self.client.name, self.client.traffic_class, self.priority)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +68,24 @@ class Job(Generic[ContentT]):
     deadline: float
     """On trio's clock: when waiting ends."""
     on_unsupported: OnUnsupported = OnUnsupported.DROP
+    priority: Priority = Priority.NORMAL
+    """Among the client's own jobs."""
+    conversation: int | None = None
+    """What it has in common with those that begin like it; None: it may go anywhere."""
+    outlook: Outlook = field(default_factory=Outlook, compare=False)
+    """Tells what it has to expect while it waits."""
+
+    @property
+    def claim(self) -> Claim:
+        """What it needs a permit for."""
+        return Claim(
+            client=self.client,
+            arrived_at=self.arrived_at,
+            deadline=self.deadline,
+            size=self.operation.size,
+            most_output=self.operation.most_output,
+            priority=self.priority,
+            conversation=self.conversation,
+            streams=self.operation.streams,
+            outlook=self.outlook,
+        )

@@ -1,7 +1,7 @@
 """Images that a request only links to, for targets that can't follow a link themselves.
 
-They are brought in before the request waits, so that no permit is held meanwhile, and only where a
-target needs it: all others are sent the link.
+They are brought in before the request waits, so that no permit is held meanwhile, and only those
+that a target needs: Ollama's servers follow no link, Anthropic's none without TLS.
 """
 
 from __future__ import annotations
@@ -38,16 +38,21 @@ class LinkedImages:
         """
         self._settings = settings
         self._fetcher = fetcher
-        # As they come, and in base64.
-        self._amount = settings.max_bytes + settings.max_bytes * 4 // 3 + 4
+        self._amount = _amount(settings)
         # Not the budget of bodies: a session that holds bytes of one must not wait for more of it.
         self.budget = ByteBudget(max(largest, self._amount))
+
+    def change(self, settings: ImageSettings, largest: int) -> None:
+        """Go on with others; arguments as of the constructor."""
+        self._settings = settings
+        self._amount = _amount(settings)
+        self.budget.change_total(max(largest, self._amount))
 
     @asynccontextmanager
     async def brought_in(
         self, job: Job[ContentT], targets: Sequence[Target]
     ) -> AsyncIterator[Job[ContentT]]:
-        """The job with its images in it, if one of ``targets`` needs that. They count against the
+        """The job with those images in it that one of ``targets`` needs so. They count against the
         budget until the block is left.
 
         Raises:
@@ -55,9 +60,9 @@ class LinkedImages:
                 could follow it itself; RATE_LIMITED, no room for them until the job's deadline.
         """
         operation = job.operation
-        links = tuple(dict.fromkeys(operation.image_links))
-        needing = [each for each in targets if links and not operation.follows_links(each)]
-        if not needing or self._settings.links is ImageLinks.REFUSE:
+        unfollowed = [operation.unfollowed_links(target) for target in targets]
+        links = tuple(dict.fromkeys(link for each in unfollowed for link in each))
+        if not links or self._settings.links is ImageLinks.REFUSE:
             yield job
             return
         with trio.move_on_at(job.deadline) as waiting:
@@ -65,7 +70,7 @@ class LinkedImages:
         if waiting.cancelled_caught:
             raise _no_room()
         with loan.held():
-            images = await self._fetch(links, may_fail=len(needing) < len(targets))
+            images = await self._fetch(links, may_fail=not all(unfollowed))
             if images is not None:
                 loan.shrink_to(sum(len(image.base64) for image in images.values()))
                 job = replace(job, operation=operation.with_images(images))
@@ -108,6 +113,11 @@ class LinkedImages:
             param="messages",
             code="unsupported_image_source",
         )
+
+
+def _amount(settings: ImageSettings) -> int:
+    """Bytes of all images of a request: as they come, and in base64."""
+    return settings.max_bytes + settings.max_bytes * 4 // 3 + 4
 
 
 def _no_room() -> ApiFailure:

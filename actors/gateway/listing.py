@@ -9,7 +9,8 @@ import trio
 
 from forebay.actors.gateway.listing_faults import ListingAnswer, NotAListing, read_listing
 from forebay.actors.upstream import CallTimeouts, UpstreamFailure, open_call
-from forebay.protocol.dialects.listings import ListedModel
+from forebay.protocol.canonical.errors import ApiFailure
+from forebay.protocol.canonical.listed_models import ListedModel, narrower
 from forebay.protocol.providers.base import ProviderProfile
 
 _LARGEST_LISTING = 32 * 1024 * 1024
@@ -72,6 +73,7 @@ async def fetch_listing(
     headers: Mapping[str, str],
     timeouts: CallTimeouts,
     without_secrets: Callable[[bytes], bytes] = bytes,
+    explained: Callable[[UpstreamFailure], str] = str,
 ) -> list[ListedModel]:
     """The models of all ``hosts`` together; hosts that are down are left out.
 
@@ -79,6 +81,7 @@ async def fetch_listing(
 
     Args:
         without_secrets: takes out of an error what must not be repeated.
+        explained: what is told of a call that brought no answer.
 
     Raises:
         ListingFailed: no host gave a listing.
@@ -88,11 +91,19 @@ async def fetch_listing(
     for host in hosts:
         try:
             with trio.fail_after(_LISTING_SECONDS):
-                answer = await _fetch_one(transport, host, profile, headers, timeouts)
-            for model in read_listing(answer, profile, host, without_secrets=without_secrets):
+                url = host + profile.listing_path
+                answer = await _fetch_one(transport, url, headers, timeouts)
+                listed = None
+                if answer.status != 200 and profile.other_listing is not None:
+                    listed = await _other_listing(transport, host, profile, headers, timeouts)
+            if listed is None:
+                listed = read_listing(answer, profile, host, without_secrets=without_secrets)
+            for model in listed:
                 known = models.get(model.id)
-                models[model.id] = model if known is None else _narrower(known, model)
-        except (UpstreamFailure, NotAListing, trio.TooSlowError) as failure:
+                models[model.id] = model if known is None else narrower(known, model)
+        except UpstreamFailure as failure:
+            failures.append(explained(failure))
+        except (NotAListing, trio.TooSlowError) as failure:
             failures.append(str(failure) or "it took too long")
     if len(failures) == len(hosts):
         told = list(dict.fromkeys(failures))
@@ -102,15 +113,31 @@ async def fetch_listing(
     return list(models.values())
 
 
-async def _fetch_one(
+async def _other_listing(
     transport: httpx.AsyncBaseTransport,
     host: str,
     profile: ProviderProfile,
     headers: Mapping[str, str],
     timeouts: CallTimeouts,
+) -> tuple[ListedModel, ...] | None:
+    """What the provider lists in a form of its own; None where it does not."""
+    other = profile.other_listing
+    assert other is not None
+    try:
+        answer = await _fetch_one(transport, profile.beside(host, other.path), headers, timeouts)
+        return other.read(answer.body) if answer.status == 200 else None
+    except (UpstreamFailure, ApiFailure):
+        return None
+
+
+async def _fetch_one(
+    transport: httpx.AsyncBaseTransport,
+    url: str,
+    headers: Mapping[str, str],
+    timeouts: CallTimeouts,
 ) -> ListingAnswer:
     async with open_call(
-        transport, "GET", host + profile.listing_path, headers=headers, body=b"", timeouts=timeouts
+        transport, "GET", url, headers=headers, body=b"", timeouts=timeouts
     ) as answer:
         return ListingAnswer(
             status=answer.status,
@@ -118,10 +145,3 @@ async def _fetch_one(
             location=answer.headers.get("location", ""),
             body=await answer.read(_LARGEST_LISTING),
         )
-
-
-def _narrower(one: ListedModel, other: ListedModel) -> ListedModel:
-    """Of two listings of one model, the one with less context."""
-    if one.context_length is None or other.context_length is None:
-        return one if other.context_length is None else other
-    return min(one, other, key=lambda model: model.context_length or 0)

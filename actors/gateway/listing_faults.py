@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
 from forebay.protocol.canonical.errors import ApiFailure
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.dialects.base import DialectSpeech
-from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.dialects.registry import CODECS, SPEECH
 from forebay.protocol.providers.base import ProviderProfile
 
@@ -69,7 +69,7 @@ def read_listing(
     speech = SPEECH[profile.listing_dialect]
     if answer.status == 200:
         try:
-            return speech.decode_model_list(answer.body)
+            return speech.decode_model_list(answer.body, profile.read_entry)
         except ApiFailure:
             pass
     # Before anything is cut off, which could leave half a secret.
@@ -113,7 +113,8 @@ def base_url_advice(profile: ProviderProfile, base_url: str) -> str:
     parts = urlsplit(base_url)
     usual = _usual_path(profile)
     path = parts.path.rstrip("/")
-    if not (usual and path.endswith(usual)):
+    known = (usual, *profile.other_base_paths)
+    if not any(ending and path.endswith(ending) for ending in known):
         while ending := next((end for end in _ENDS_OF_ENDPOINTS if path.endswith(end)), ""):
             path = path.removesuffix(ending)
         path += usual
@@ -127,7 +128,7 @@ def _usual_path(profile: ProviderProfile) -> str:
     """The path that base URLs of this kind end with: of its own address, or what is missing between
     it and the paths where the dialects' clients post to."""
     if profile.default_base_url is not None:
-        return urlsplit(profile.default_base_url).path.rstrip("/")
+        return profile.usual_path
     for api, path in profile.paths.items():
         whole = CODECS[api].path
         if whole.endswith(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -11,17 +12,14 @@ import httpx
 import trio
 
 from forebay.actors.config import Settings, parse_settings
-from forebay.actors.gateway.catalog import Catalog
 from forebay.actors.gateway.gateway import Gateway
-from forebay.actors.gateway.models import Model, ModelActor
-from forebay.actors.gateway.provider import Provider, ProviderActor
-from forebay.actors.gateway.supervision import (
-    PROVIDER_RESTARTS,
-    GatewayActor,
-    give_up_for_now,
-)
+from forebay.actors.gateway.ledger import LONGEST_SAVE, Ledger, LedgerActor
+from forebay.actors.gateway.provider_network import ProviderNetwork
+from forebay.actors.gateway.roster import Layers, Roster
+from forebay.actors.gateway.supervision import GatewayActor
 from forebay.actors.kernel import open_actor_system
-from forebay.actors.upstream import ConnectionStack, ImageFetcher
+from forebay.actors.stores import ForgetfulLearnedStore, LearnedStore
+from forebay.actors.upstream import ImageFetcher
 
 # Waits go downward only, from sessions to the gateway to models to providers: the layers let the
 # kernel refuse any other.
@@ -35,6 +33,8 @@ async def open_gateway(
     transport: httpx.AsyncBaseTransport | None = None,
     random: Random | None = None,
     image_fetcher: ImageFetcher | None = None,
+    learned_store: LearnedStore | None = None,
+    environ: Mapping[str, str] | None = None,
     check_waits: bool = False,
 ) -> AsyncIterator[Gateway]:
     """A running gateway without a server::
@@ -44,64 +44,43 @@ async def open_gateway(
 
     Args:
         config: settings, or the same as a mapping (the shape of ``forebay.yaml``).
-        transport: carries calls to providers; None: connections of the gateway's own.
+        transport: carries calls to all providers, whatever is said of TLS and proxies; None:
+            connections of the gateway's own.
         random: jitter of pauses; give a seeded one to repeat a run.
         image_fetcher: gets the images that requests link to; None: from public addresses.
+        learned_store: keeps what is learned of providers over restarts; None: it is forgotten.
+        environ: has ``HTTPS_PROXY`` and its like; None: the process's own. Read once.
         check_waits: refuse waits between actors that could deadlock, for tests.
 
     Raises:
-        ConfigError: the mapping is not a valid configuration.
+        ConfigError: the mapping is not a valid configuration, or a proxy of the environment or a
+            certificate file can't be used.
     """
     settings = config if isinstance(config, Settings) else parse_settings(config)
     random = random or Random()
-    transport = transport or ConnectionStack()
-    providers = {
-        name: Provider(name, provider, transport, random)
-        for name, provider in settings.providers.items()
-    }
-    catalog = Catalog(settings, providers)
+    ledger = Ledger(learned_store or ForgetfulLearnedStore())
+    roster = Roster(
+        settings,
+        ProviderNetwork(os.environ if environ is None else environ),
+        transport,
+        random,
+        ledger,
+        layers=Layers(model=MODEL_LAYER, provider=PROVIDER_LAYER),
+    )
+    await ledger.recall(roster.providers)
     try:
         async with open_actor_system("forebay", check_waits=check_waits, random=random) as system:
-            provider_refs = {
-                name: await system.start(
-                    partial(ProviderActor, provider),
-                    name=f"provider:{name}",
-                    layer=PROVIDER_LAYER,
-                    restart=PROVIDER_RESTARTS,
-                    on_rest=partial(give_up_for_now, provider),
-                )
-                for name, provider in providers.items()
-            }
-            model_refs = {}
-            for model in (*catalog.models.values(), *catalog.outright.values()):
-                model_refs[model.name] = await system.start(
-                    partial(ModelActor, model), name=_actor_name(model), layer=MODEL_LAYER
-                )
+            await roster.start(system)
             control = await system.start(
-                partial(
-                    GatewayActor,
-                    model_refs,
-                    {name: (providers[name], ref) for name, ref in provider_refs.items()},
-                ),
-                name="gateway",
-                layer=GATEWAY_LAYER,
+                partial(GatewayActor, roster), name="gateway", layer=GATEWAY_LAYER
             )
+            await system.start(partial(LedgerActor, ledger), name="ledger", layer=PROVIDER_LAYER)
             try:
-                yield Gateway(
-                    settings,
-                    system,
-                    catalog,
-                    providers,
-                    control,
-                    image_fetcher or ImageFetcher(),
-                )
+                yield Gateway(system, roster, control, image_fetcher or ImageFetcher())
             finally:
-                for model in (*catalog.models.values(), *catalog.outright.values()):
-                    model.close("the gateway is closed")
+                roster.close("the gateway is closed")
     finally:
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + LONGEST_SAVE):
+            await ledger.save()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
-            await transport.aclose()
-
-
-def _actor_name(model: Model) -> str:
-    return "model:" + model.name.replace("/", "|")
+            await roster.aclose()

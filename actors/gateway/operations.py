@@ -7,22 +7,17 @@ target that was granted, which then reads the upstream's answer as its *content*
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Generic, NamedTuple, Protocol, TypeVar
-from urllib.parse import quote, urlencode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
 
 from forebay.actors.gateway.provider import Target
 from forebay.actors.gateway.sizes import RequestSize
 from forebay.actors.scheduling.gates import Ending
 from forebay.actors.upstream import UpstreamAnswer
-from forebay.protocol.canonical.embeddings import EmbeddingRequest
 from forebay.protocol.canonical.events import Usage
-from forebay.protocol.canonical.requests import ChatRequest, Dialect, InlineData
+from forebay.protocol.canonical.requests import Dialect, InlineData
 from forebay.protocol.dialects.base import Api, EncodedRequest, UpstreamTraits
-from forebay.protocol.jsontext import dumps
-from forebay.protocol.splice import replace_model
 
 
 class QueryField(NamedTuple):
@@ -66,27 +61,37 @@ class Content(ABC):
 
 
 ContentT = TypeVar("ContentT", bound=Content, covariant=True)
-RequestT = TypeVar("RequestT", ChatRequest, EmbeddingRequest)
-CodecT = TypeVar("CodecT")
-WrittenT = TypeVar("WrittenT", ChatRequest, EmbeddingRequest, contravariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
-    """How a request is put to targets that can't take the client's own bytes. Two that are equal
-    say the same of one request."""
+    """A request as it is put to targets of one API with the same traits. Two of one operation that
+    are equal say the same."""
 
     api: Api
+    dialect: Dialect
+    """Whose words the answer is in."""
     traits: UpstreamTraits
-    encode: Callable[[UpstreamTraits], EncodedRequest] = field(compare=False, repr=False)
+    inbound: Inbound | None = field(default=None, compare=False, repr=False)
+    """The request as it came, if it came in this API."""
+    encode: Callable[[], EncodedRequest] | None = field(default=None, compare=False, repr=False)
+    """Writes it, whatever the name of the target's model.
+
+    Raises:
+        ApiFailure: BAD_REQUEST, the API can't say what the request means.
+
+    None: it goes as it came.
+    """
+    roundabout: bool = field(default=False, compare=False)
+    """It asks for something that only comes close: for where nothing else can be said."""
 
     def dropped(self) -> tuple[str, ...]:
         """What would be left out.
 
         Raises:
-            ApiFailure: BAD_REQUEST, that would change what the request means.
+            ApiFailure: as ``encode``.
         """
-        return self.encode(self.traits).dropped
+        return () if self.encode is None else self.encode().dropped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,15 +99,20 @@ class UpstreamRequest:
     """A request as it goes to a target."""
 
     target: Target
+    api: Api
     dialect: Dialect
     """Whose words the answer is in."""
     passes_through: bool
     """Same API on both sides: bytes go through unaltered."""
     path: str
-    """Below the base URL, with the query."""
+    """Below where the provider has the API, with the query."""
     body: bytes
     headers: dict[str, str] = field(repr=False)
     dropped: tuple[str, ...] = ()
+
+    def url(self, host: str) -> str:
+        """Where it goes at one of the provider's hosts."""
+        return self.target.provider.profile.base_of(host, self.api) + self.path
 
 
 class PreparedCall(ABC, Generic[ContentT]):
@@ -129,114 +139,40 @@ class Operation(ABC, Generic[ContentT]):
     size: RequestSize
     most_output: int | None
     """Tokens, where the client bounds them."""
-    has_own_limits = False
-    """Providers count it apart from answers: where it is refused, they are not."""
+    streams = False
+    """Its answer comes little by little."""
+    service_tier: str | None = None
+    """How urgent the request itself says that it is, in the words of its API."""
+
+    def conversation(self, client: str) -> int | None:
+        """What requests of ``client`` have in common that begin like this one; None where they
+        are no conversations."""
+        return None
 
     @abstractmethod
     def served_by(self, target: Target) -> bool:
         """Whether ``target``'s provider has an API for it."""
 
-    def wording(self, target: Target) -> Wording | None:
-        """How the request would be put to ``target``; None: nothing of it is put otherwise than
-        the client did."""
-        return None
+    @abstractmethod
+    def wordings(self, target: Target) -> tuple[Wording, ...]:
+        """In which ways the request may be put to ``target``, one for each API that it has; whose
+        answer suits the client best comes first."""
 
-    @property
-    def image_links(self) -> tuple[str, ...]:
-        """Links to images that the request holds instead of the images."""
+    def unfollowed_links(self, target: Target) -> tuple[str, ...]:
+        """Links to images, in the place of the images, that ``target`` can't follow itself."""
         return ()
-
-    def follows_links(self, target: Target) -> bool:
-        """Whether ``target`` gets such images itself."""
-        return True
 
     def with_images(self, images: Mapping[str, InlineData]) -> Operation[ContentT]:
         """The same with ``images`` in the place of the links to them."""
         return self
 
     @abstractmethod
-    def prepare(self, target: Target) -> PreparedCall[ContentT]:
-        """Write the request for ``target``: the client's own bytes where the target speaks its
-        API and can take them.
+    def prepare(self, target: Target, wording: Wording) -> PreparedCall[ContentT]:
+        """Write the request for ``target``.
+
+        Args:
+            wording: one of those that the operation has for the target.
 
         Raises:
             ApiFailure: BAD_REQUEST, the target's dialect can't say what the request means.
         """
-
-
-class RequestWriter(Protocol[WrittenT]):
-    """What codecs of all kinds have for towards upstreams."""
-
-    @property
-    def api(self) -> Api: ...
-
-    @property
-    def dialect(self) -> Dialect: ...
-
-    def can_relay(self, request: WrittenT, traits: UpstreamTraits) -> bool: ...
-
-    def encode_request(self, request: WrittenT, traits: UpstreamTraits) -> EncodedRequest: ...
-
-
-def wording_for(
-    target: Target, codec: RequestWriter[RequestT], request: RequestT, inbound: Inbound | None
-) -> Wording | None:
-    """How :func:`write_request` puts it; None: as it came."""
-    traits = target.provider.profile.traits_of(target.model_id)
-    if inbound is not None and codec.can_relay(request, traits):
-        return None
-    return Wording(codec.api, traits, partial(codec.encode_request, request))
-
-
-def codecs_of(target: Target, codecs: Mapping[Api, CodecT]) -> list[CodecT]:
-    """Those of ``codecs`` whose API ``target``'s provider has, best first."""
-    return [codecs[api] for api in target.provider.profile.paths if api in codecs]
-
-
-def own_or_best(
-    own: CodecT, codecs: Sequence[CodecT], inbound: Inbound | None
-) -> tuple[CodecT, Inbound | None]:
-    """The client's own API if it is among ``codecs``, with the request as it came; else the
-    first."""
-    return (own, inbound) if own in codecs else (codecs[0], None)
-
-
-def write_request(
-    target: Target, codec: RequestWriter[RequestT], request: RequestT, inbound: Inbound | None
-) -> UpstreamRequest:
-    """``request`` in the words of ``codec``, for ``target``.
-
-    Args:
-        inbound: what came, if it came in the same API: it goes as it is where it can.
-
-    Raises:
-        ApiFailure: BAD_REQUEST, they can't say what the request means.
-    """
-    profile = target.provider.profile
-    traits = profile.traits_of(target.model_id)
-    path = profile.paths[codec.api]
-    headers = dict(target.provider.headers)
-    if inbound is not None:
-        wanted = profile.forwarded_headers
-        headers.update((name, value) for name, value in inbound.headers.items() if name in wanted)
-        if inbound.query and profile.forwards_query:
-            path += "?" + urlencode(inbound.query, quote_via=quote)
-        if codec.can_relay(request, traits):
-            return UpstreamRequest(
-                target=target,
-                dialect=codec.dialect,
-                passes_through=True,
-                path=path,
-                body=replace_model(inbound.body, target.model_id),
-                headers=headers,
-            )
-    encoded = codec.encode_request(replace(request, model=target.model_id), traits)
-    return UpstreamRequest(
-        target=target,
-        dialect=codec.dialect,
-        passes_through=False,
-        path=path,
-        body=dumps(encoded.body),
-        headers={**encoded.headers, **headers},
-        dropped=encoded.dropped,
-    )

@@ -1,45 +1,57 @@
 """A provider: one account's pool of limits, its targets and its connections.
 
-:class:`Provider` outlives restarts of its actor, so that a crash never forgets what is in flight
-or cooling down. :class:`ProviderActor` is the thin shell that pumps the pool: it sleeps until the
-pool's next time, or until somebody rings.
+What is done with it, by whom and when, is the business of its actor (``provider_actor.py``).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 
 import httpx
 import trio
 
-from forebay.actors.config import ProviderSettings
+from forebay.actors.config import LimitSettings, ProviderSettings
+from forebay.actors.gateway.accounts import call_headers, call_timeouts, hosts_of, secrets_of
+from forebay.actors.gateway.budgets import (
+    budget_gates,
+    carried_on,
+    is_configured_limit,
+    slot_gates,
+)
+from forebay.actors.gateway.connection_advice import told_to_operators
 from forebay.actors.gateway.estimates import TokenEstimator
 from forebay.actors.gateway.exclusions import Exclusions
-from forebay.actors.gateway.last_failure import FailureStatus, LastFailure
+from forebay.actors.gateway.health import Finding, Health
+from forebay.actors.gateway.last_failure import LastFailure
 from forebay.actors.gateway.listing import Listing, ListingFailed, fetch_listing
-from forebay.actors.kernel import Actor, Message
+from forebay.actors.gateway.probing import ask_whether_well
+from forebay.actors.gateway.told_limits import ToldLimits
 from forebay.actors.scheduling.admission import Admission, Exclusion
 from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
-from forebay.actors.scheduling.gates import Gate, Unit
+from forebay.actors.scheduling.gates import Gate
+from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.learned import LearnedLimit
-from forebay.actors.scheduling.pool import Pool
+from forebay.actors.scheduling.pool import BATCH_SHARE, Pool
+from forebay.actors.scheduling.prices import Price
 from forebay.actors.scheduling.rates import RateGate
-from forebay.actors.scheduling.slots import SlotGate
+from forebay.actors.scheduling.recovery import Recovery
 from forebay.actors.scheduling.targets import PoolTarget, Route
-from forebay.actors.upstream import CallTimeouts
+from forebay.actors.scheduling.windows import WindowGate
+from forebay.protocol.dialects.base import UpstreamTraits
+from forebay.protocol.dialects.registry import SPEECH
 from forebay.protocol.providers import PROFILES
-from forebay.protocol.providers.base import Greeting
+from forebay.protocol.providers.limits.readings import AnswerHead
 
 _log = logging.getLogger("forebay.provider")
 
-_TOKEN_BURST_SECONDS = 10.0
 _MOST_TARGETS = 1024
 """Targets that clients named outright are forgotten beyond this, idle ones first."""
-_SHORTEST_SECRET = 8
 _REFUSALS_TO_PACE = 2
 _REFUSALS_TO_PACE_CONFIGURED = 4
 _LISTING_RETRY = 60.0
@@ -72,30 +84,52 @@ class Provider:
         settings: ProviderSettings,
         transport: httpx.AsyncBaseTransport,
         random: Random,
+        *,
+        batch_share: float = BATCH_SHARE,
     ) -> None:
+        """
+        Args:
+            batch_share: per cent of what the account allows, for the batch class.
+        """
         self.name = name
         self.profile = PROFILES[settings.kind]
         self.transport = transport
         self.listing = Listing()
-        self.timeouts = CallTimeouts(
-            connect=settings.timeouts.connect_ms / 1000,
-            first_byte=settings.timeouts.first_byte_ms / 1000,
-            between_bytes=settings.timeouts.between_bytes_ms / 1000,
-        )
-        self._settings = settings
+        self.timeouts = call_timeouts(settings)
+        self.settings = settings
         self._random = random
-        self._headers = _headers(settings, self.profile.headers, self.profile.greeting)
-        self._secrets = _secrets(settings)
-        self.hosts = settings.hosts or (settings.base_url or self.profile.default_base_url or "",)
-        self._host_slots: dict[str, tuple[Gate, ...]] = {
+        self._headers = call_headers(settings)
+        self._secrets = secrets_of(settings)
+        self.hosts = hosts_of(settings)
+        self.host_slots: dict[str, tuple[Gate, ...]] = {
             host: self._slots_of(number) for number, host in enumerate(self.hosts, 1)
         }
         account = Admission(f"{name}: admission")
-        self.pool = Pool(name, (account, *self._account_gates()))
+        gates = (account, *budget_gates(name, settings.limits))
+        self.pool = Pool(name, gates, batch_share=batch_share)
+        self.told_limits = ToldLimits(self.pool)
         self.exclusions = Exclusions(self.pool, account, one_account=self.profile.one_account)
+        self.health = Health(
+            name,
+            self._probe,
+            random,
+            anybody_waits=lambda: self.pool.backlogged_clients > 0,
+            returned=self._host_returned,
+        )
         self._targets: dict[str, Target] = {}
         self._bell = trio.Event()
         self.pool.ring = self.ring
+
+    def traits_of(self, model_id: str) -> UpstreamTraits:
+        """What there is to know of the server when it is asked for this model."""
+        traits = self.profile.traits_of(model_id)
+        prefill = self.settings.prefill
+        if prefill is None and self.profile.prefill_of is not None:
+            listed = self.listing.models.get(model_id)
+            prefill = self.profile.prefill_of(self.hosts[0], "" if listed is None else listed.owner)
+        if prefill is None or prefill is traits.prefill:
+            return traits
+        return replace(traits, prefill=prefill)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -138,6 +172,18 @@ class Provider:
             target = self._targets[model_id] = self._new_target(model_id)
         return target
 
+    def hear(self, status: int, headers: Mapping[str, str], grant: Grant) -> None:
+        """The answer to the granted call began: take in what it tells of limits.
+
+        Args:
+            headers: names in lower case.
+        """
+        readings = self.profile.read_limits(
+            AnswerHead(status=status, headers=headers, now=time.time())
+        )
+        if readings:
+            self.told_limits.hear(readings, grant, trio.current_time())
+
     def take_out(self, reason: str) -> None:
         """The whole account is of no use for now: wrong key, no credit."""
         self.exclusions.take_out(None, reason)
@@ -149,35 +195,139 @@ class Provider:
 
     def _new_target(self, model_id: str) -> Target:
         name = f"{self.name}/{model_id}"
-        limits = self._settings.limits
-        refusals_to_pace = (
-            _REFUSALS_TO_PACE
-            if limits.rpm is None and limits.rps is None
-            else _REFUSALS_TO_PACE_CONFIGURED
-        )
-        routes = []
-        for number, host in enumerate(self.hosts, 1):
-            # Clients may read the names of gates, but not where a host is.
-            at = f"{name} at host {number}" if len(self.hosts) > 1 else name
-            routes.append(
-                Route(
-                    host,
-                    (
-                        *self._host_slots[host],
-                        CircuitBreaker(f"{at}: circuit breaker", self._random),
-                        Cooldown(f"{at}: cooldown", self._random),
-                        LearnedLimit(
-                            f"{at}: learned limit",
-                            self._random,
-                            refusals_to_pace=refusals_to_pace,
-                        ),
-                    ),
-                )
-            )
         admission = Admission(f"{name}: admission")
-        pooled = self.pool.add_target(model_id, (admission,), routes)
+        own_gates = self._own_gates(model_id)
+        routes = [self._route(model_id, host, own_gates) for host in self.hosts]
+        pooled = self.pool.add_target(model_id, (admission, *own_gates), routes)
+        pooled.price = self._price(model_id)
         self.exclusions.add_target(pooled, admission)
-        return Target(self, model_id, pooled, TokenEstimator(), LastFailure(name))
+        estimator = TokenEstimator(
+            reserves_most_output=self.profile.reserves_most_output,
+            charges_cache_reads=self.profile.charges_cache_reads,
+        )
+        return Target(self, model_id, pooled, estimator, LastFailure(name))
+
+    def _own_gates(self, model_id: str) -> tuple[Gate, ...]:
+        """Of the limits that are configured for one model."""
+        name = f"{self.name}/{model_id}"
+        settings = self.settings.targets.get(model_id)
+        limits = LimitSettings() if settings is None else settings.limits
+        return (*budget_gates(name, limits), *slot_gates(name, limits))
+
+    def _price(self, model_id: str) -> Price | None:
+        settings = self.settings.targets.get(model_id)
+        if settings is None or settings.price is None:
+            return None
+        return Price(settings.price.input, settings.price.output)
+
+    def _route(
+        self, model_id: str, host: str, own_gates: Iterable[Gate], known: Route | None = None
+    ) -> Route:
+        """The way to a model at one host.
+
+        Args:
+            known: as it was until now; what was learned there is kept.
+        """
+        at = self._at(f"{self.name}/{model_id}", self.hosts.index(host) + 1)
+        learned: tuple[Gate, ...]
+        if known is not None:
+            learned = tuple(gate for gate in known.gates if not is_configured_limit(gate))
+            for gate in learned:
+                gate.name = f"{at}: {gate.name.rpartition(': ')[2]}"
+        else:
+            is_configured = any(
+                isinstance(gate, RateGate | WindowGate) for gate in (*self.pool.gates, *own_gates)
+            )
+            breaker = CircuitBreaker(f"{at}: circuit breaker", self._random)
+            cooldown = Cooldown(f"{at}: cooldown", self._random)
+            learned = (
+                breaker,
+                cooldown,
+                LearnedLimit(
+                    f"{at}: learned limit",
+                    self._random,
+                    refusals_to_pace=(
+                        _REFUSALS_TO_PACE_CONFIGURED if is_configured else _REFUSALS_TO_PACE
+                    ),
+                ),
+                *self._recovery(at, host, breaker, cooldown),
+            )
+        gates = (*self.host_slots[host], *learned)
+        return known if known is not None and known.gates == gates else Route(host, gates)
+
+    def _recovery(
+        self, at: str, host: str, breaker: CircuitBreaker, cooldown: Cooldown
+    ) -> Iterator[Recovery]:
+        """None where nothing can be found out for nothing."""
+        probe = self.profile.probe
+        if probe is not None:
+            gate = Recovery(
+                f"{at}: health",
+                breaker,
+                cooldown,
+                hears_of_readiness=probe.ready_path is not None,
+            )
+            self.health.watch(host, gate)
+            yield gate
+
+    async def _probe(self, host: str) -> Finding:
+        url = self.profile.ready_url(host)
+        assert url is not None, "only hosts that can be asked are watched"
+        return await ask_whether_well(
+            self.transport,
+            url,
+            provider=self.name,
+            speech=SPEECH[self.profile.listing_dialect],
+            headers=self.headers,
+            timeouts=self.timeouts,
+            without_secrets=self.without_secrets,
+        )
+
+    def _host_returned(self) -> None:
+        self.listing.want()
+        self.ring()
+
+    def _at(self, name: str, number: int) -> str:
+        # Clients may read the names of gates, but not where a host is.
+        return f"{name} at host {number}" if len(self.hosts) > 1 else name
+
+    def change(
+        self, settings: ProviderSettings, transport: httpx.AsyncBaseTransport, batch_share: float
+    ) -> None:
+        """Go on with other settings, in one step: what is learned, taken and under way stays.
+
+        Args:
+            settings: of the same kind, with one of the hosts in common.
+        """
+        now = trio.current_time()
+        old = self.settings
+        self.settings = settings
+        self.transport = transport
+        self.timeouts = call_timeouts(settings)
+        self._headers = call_headers(settings)
+        # Calls under way were sent the old ones, and may be told them back.
+        self._secrets = tuple(dict.fromkeys((*secrets_of(settings), *secrets_of(old))))
+        self.hosts = hosts_of(settings)
+        self.health.keep_only(self.hosts)
+        self.host_slots = {
+            host: carried_on(self._named_anew(host, number), self._slots_of(number), now)
+            for number, host in enumerate(self.hosts, 1)
+        }
+        self.pool.change_batch_share(batch_share)
+        limits = budget_gates(self.name, settings.limits)
+        self.pool.change_gates(_with_limits(self.pool.gates, limits, now))
+        for model_id, target in self._targets.items():
+            own_gates = self._own_gates(model_id)
+            known = {route.host: route for route in target.pooled.routes}
+            target.pooled.change_gates(
+                _with_limits(target.pooled.gates, own_gates, now),
+                [self._route(model_id, host, own_gates, known.get(host)) for host in self.hosts],
+            )
+            target.pooled.price = self._price(model_id)
+        if (settings.api_key, settings.headers) != (old.api_key, old.headers):
+            self.exclusions.forgive()
+        self.listing.want()
+        self.ring()
 
     def _forget_surplus(self) -> None:
         if len(self._targets) < _MOST_TARGETS:
@@ -187,49 +337,18 @@ class Provider:
                 del self._targets[model_id]
                 self.pool.remove_target(target.pooled)
                 self.exclusions.forget_target(target.pooled)
+                self.told_limits.forget_target(target.pooled)
                 return
 
-    def _account_gates(self) -> list[Gate]:
-        limits = self._settings.limits
-        gates: list[Gate] = []
-        if limits.rps is not None:
-            burst = limits.burst if limits.burst and limits.rpm is None else max(1.0, limits.rps)
-            gates.append(
-                RateGate(
-                    f"{self.name}: requests per second",
-                    Unit.REQUESTS,
-                    rate=limits.rps,
-                    burst=burst,
-                )
-            )
-        if limits.rpm is not None:
-            rate = limits.rpm / 60
-            gates.append(
-                RateGate(
-                    f"{self.name}: requests per minute",
-                    Unit.REQUESTS,
-                    rate=rate,
-                    burst=limits.burst or max(1.0, rate),
-                )
-            )
-        if limits.tpm is not None:
-            rate = limits.tpm / 60
-            gates.append(
-                RateGate(
-                    f"{self.name}: tokens per minute",
-                    Unit.TOKENS,
-                    rate=rate,
-                    burst=max(1.0, rate * _TOKEN_BURST_SECONDS),
-                )
-            )
-        return gates
+    def _named_anew(self, host: str, number: int) -> tuple[Gate, ...]:
+        """The slots of a host, by the number that it has now."""
+        slots = self.host_slots.get(host, ())
+        for gate in slots:
+            gate.name = f"{self._at(self.name, number)}: {gate.name.rpartition(': ')[2]}"
+        return slots
 
     def _slots_of(self, number: int) -> tuple[Gate, ...]:
-        slots = self._settings.limits.concurrency
-        if slots is None:
-            return ()
-        name = f"{self.name} at host {number}" if len(self.hosts) > 1 else self.name
-        return (SlotGate(f"{name}: concurrency", slots),)
+        return slot_gates(self._at(self.name, number), self.settings.limits)
 
     async def refresh_listing(self) -> None:
         """Ask the provider which models it has.
@@ -244,6 +363,7 @@ class Provider:
             headers=self.headers,
             timeouts=self.timeouts,
             without_secrets=self.without_secrets,
+            explained=partial(told_to_operators, provider=self.name),
         )
         self.listing.update(models, trio.current_time())
 
@@ -262,121 +382,8 @@ class Provider:
                 await self.listing.wanted()
 
 
-def _headers(
-    settings: ProviderSettings, fixed: Mapping[str, str], greeting: Greeting
-) -> dict[str, str]:
-    headers = {"content-type": "application/json", "user-agent": "forebay", **fixed}
-    if settings.api_key is not None:
-        key = settings.api_key.get_secret_value()
-        match greeting:
-            case Greeting.BEARER:
-                headers["authorization"] = f"Bearer {key}"
-            case Greeting.X_API_KEY:
-                headers["x-api-key"] = key
-    headers.update((name, value.get_secret_value()) for name, value in settings.headers.items())
-    return headers
-
-
-def _secrets(settings: ProviderSettings) -> tuple[bytes, ...]:
-    values = [*settings.headers.values()]
-    if settings.api_key is not None:
-        values.append(settings.api_key)
-    texts = (value.get_secret_value() for value in values)
-    # Short ones are no secrets, and would tear words apart.
-    return tuple(text.encode() for text in texts if len(text) >= _SHORTEST_SECRET)
-
-
-@dataclass(frozen=True, slots=True)
-class ExclusionStatus:
-    """Why something is out, for operators."""
-
-    reason: str
-    detail: str | None
-    """The provider's own words."""
-    tried_again_in_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class TargetStatus:
-    """One target for operators."""
-
-    name: str
-    out: ExclusionStatus | None
-    waiting: int
-    last_failure: FailureStatus | None
-    gates: dict[str, dict[str, float | int | str | None]]
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderStatus:
-    """One provider for operators; no secrets."""
-
-    name: str
-    kind: str
-    hosts: tuple[str, ...]
-    """Gates say ``at host 1`` of the first of several."""
-    out: ExclusionStatus | None
-    listing: str
-    grants: int
-    backlogged_clients: int
-    budgets: dict[str, dict[str, float | int | str | None]]
-    targets: tuple[TargetStatus, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DescribeProvider(Message[ProviderStatus]):
-    """Ask for the provider's status."""
-
-
-class ProviderActor(Actor[DescribeProvider]):
-    """Pumps one provider's pool and keeps its listing."""
-
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
-
-    async def run(self) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._provider.pump)
-            nursery.start_soon(self._provider.keep_listing)
-
-    async def handle(self, message: DescribeProvider) -> ProviderStatus:
-        return describe(self._provider, trio.current_time())
-
-
-def describe(provider: Provider, now: float) -> ProviderStatus:
-    """What operators see of a provider."""
-    budgets = {gate.name: gate.snapshot(now) for gate in provider.pool.gates}
-    targets = tuple(
-        TargetStatus(
-            name=target.name,
-            out=_exclusion_status(provider.exclusions.of_target(target.pooled), now),
-            waiting=sum(lane.waiting for lane in target.pooled.lanes),
-            last_failure=target.last_failure.status(now),
-            gates={
-                gate.name: gate.snapshot(now)
-                for gate in (
-                    *target.pooled.gates,
-                    *(gate for route in target.pooled.routes for gate in route.gates),
-                )
-            },
-        )
-        for target in provider.targets.values()
-    )
-    return ProviderStatus(
-        name=provider.name,
-        kind=provider.profile.kind,
-        hosts=tuple(provider.hosts),
-        out=_exclusion_status(provider.out, now),
-        listing=provider.listing.describe(),
-        grants=provider.pool.grants,
-        backlogged_clients=provider.pool.backlogged_clients,
-        budgets=budgets,
-        targets=targets,
-    )
-
-
-def _exclusion_status(exclusion: Exclusion | None, now: float) -> ExclusionStatus | None:
-    if exclusion is None:
-        return None
-    seconds = round(max(0.0, exclusion.until - now), 3)
-    return ExclusionStatus(exclusion.reason, exclusion.detail, seconds)
+def _with_limits(gates: Iterable[Gate], limits: Iterable[Gate], now: float) -> tuple[Gate, ...]:
+    """``gates`` with those of other configured limits."""
+    gates = tuple(gates)
+    others = (gate for gate in gates if not is_configured_limit(gate))
+    return (*others, *carried_on(gates, limits, now))

@@ -13,7 +13,13 @@ from forebay.actors.gateway.calls import LARGEST_ANSWER, read_json, said_in_answ
 from forebay.actors.gateway.failures import CallFailed, network_failure
 from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.gateway.jobs import Client
-from forebay.actors.gateway.operations import Content, Operation, PreparedCall, UpstreamRequest
+from forebay.actors.gateway.operations import (
+    Content,
+    Operation,
+    PreparedCall,
+    UpstreamRequest,
+    Wording,
+)
 from forebay.actors.gateway.provider import Target
 from forebay.actors.gateway.sizes import RequestSize
 from forebay.actors.scheduling.gates import Ending
@@ -117,12 +123,19 @@ class RelayOperation(Operation[RelayedContent]):
     """What one of the APIs that pass through whole is asked."""
 
     def __init__(
-        self, api: RelayedApi, body: RequestBody, headers: Mapping[str, str], *, may_be_gzip: bool
+        self,
+        api: RelayedApi,
+        body: RequestBody,
+        headers: Mapping[str, str],
+        *,
+        may_be_gzip: bool,
+        only_at: str | None = None,
     ) -> None:
         """
         Args:
             headers: of the client's request; names in lower case.
             may_be_gzip: the client takes an answer that its upstream compressed so.
+            only_at: the provider that keeps what the request goes on from.
         """
         self.verb = api.verb
         self.size = RequestSize(body.text_bytes, body.media)
@@ -131,11 +144,17 @@ class RelayOperation(Operation[RelayedContent]):
         self._body = body
         self._headers = headers
         self._may_be_gzip = may_be_gzip
+        self._only_at = only_at
 
     def served_by(self, target: Target) -> bool:
-        return self._api.api in target.provider.profile.paths
+        provider = target.provider
+        return self._api.api in provider.profile.paths and self._only_at in (None, provider.name)
 
-    def prepare(self, target: Target) -> RelayCall:
+    def wordings(self, target: Target) -> tuple[Wording, ...]:
+        traits = target.provider.profile.traits_of(target.model_id)
+        return (Wording(api=self._api.api, dialect=self._api.dialect, traits=traits),)
+
+    def prepare(self, target: Target, wording: Wording) -> RelayCall:
         profile = target.provider.profile
         headers = dict(target.provider.headers)
         for name in ("content-type", "accept", *profile.forwarded_headers):
@@ -146,6 +165,7 @@ class RelayOperation(Operation[RelayedContent]):
         return RelayCall(
             UpstreamRequest(
                 target=target,
+                api=self._api.api,
                 dialect=self._api.dialect,
                 passes_through=True,
                 path=profile.paths[self._api.api],
@@ -236,8 +256,9 @@ def model_standing_in(gateway: Gateway, api: RelayedApi, client: Client) -> str 
         default = provider.profile.default_models.get(api.api)
         if default is not None and may_use(f"{provider.name}/{default}"):
             return f"{provider.name}/{default}"
-    for name, model in gateway.settings.models.items():
-        providers = (gateway.providers[split_target(target)[0]] for target in model.targets)
+    for name in gateway.settings.models:
+        targets = gateway.settings.targets_of(name)
+        providers = (gateway.providers[split_target(target)[0]] for target in targets)
         if may_use(name) and any(api.api in provider.profile.paths for provider in providers):
             return name
     return None

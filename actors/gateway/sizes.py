@@ -21,7 +21,7 @@ from forebay.protocol.canonical.requests import (
 )
 from forebay.protocol.jsontext import dumps
 
-_MEDIA_TOKENS = 1000
+TOKENS_PER_MEDIUM = 1000
 """For one image, sound or document: providers count media by size in pixels or seconds, which
 bytes say little about."""
 
@@ -36,7 +36,7 @@ class RequestSize:
     """Input that came as tokens."""
 
     def tokens(self, tokens_per_byte: float) -> float:
-        return self.text_bytes * tokens_per_byte + self.media * _MEDIA_TOKENS + self.tokens_told
+        return self.text_bytes * tokens_per_byte + self.media * TOKENS_PER_MEDIUM + self.tokens_told
 
 
 def measure(request: ChatRequest) -> RequestSize:
@@ -44,6 +44,7 @@ def measure(request: ChatRequest) -> RequestSize:
     text_bytes = media = tokens_told = 0
     if request.completion is not None:
         text_bytes += _bytes(request.completion.suffix or "")
+        tokens_told += len(request.completion.context)
         tokens_told += sum(len(p) for p in request.completion.prompts if not isinstance(p, str))
     for turn in request.turns:
         for part in turn.parts:
@@ -56,6 +57,8 @@ def measure(request: ChatRequest) -> RequestSize:
         else:
             text_bytes += len(tool.name) + len(tool.description or "")
             text_bytes += len(dumps(tool.parameters))
+    if request.output.schema is not None:
+        text_bytes += len(dumps(request.output.schema))
     return RequestSize(text_bytes, media, tokens_told)
 
 

@@ -1,7 +1,5 @@
-"""The gateway's own actor: asks everybody below how they are, and sends waiters away.
-
-And what becomes of a provider whose actor does not get well: it is taken out, others go on.
-"""
+"""The gateway's own actor: asks everybody below how they are, sends waiters away, and has the
+configuration changed, one change after the other."""
 
 from __future__ import annotations
 
@@ -15,23 +13,17 @@ from typing import Final
 
 import trio
 
+from forebay.actors.config import Settings
 from forebay.actors.gateway.models import CloseModel, DescribeModel, ModelStatus
-from forebay.actors.gateway.provider import DescribeProvider, Provider, ProviderStatus, describe
-from forebay.actors.kernel import Actor, ActorState, Message, Ref, RestartPolicy
-from forebay.actors.scheduling.admission import FIRST_PAUSE
+from forebay.actors.gateway.provider import Provider
+from forebay.actors.gateway.provider_actor import DescribeProvider, ProviderStatus, describe
+from forebay.actors.gateway.roster import Roster
+from forebay.actors.kernel import Actor, ActorState, Message, Ref
 
 _log = logging.getLogger("forebay.gateway")
 
-PROVIDER_RESTARTS: Final = RestartPolicy(rest=FIRST_PAUSE)
-"""It rests until the provider is tried again."""
 _ANSWER_SECONDS: Final = 1.0
 """For a provider's actor, which never has much to do, to say how it is."""
-
-
-def give_up_for_now(provider: Provider, failure: Exception) -> None:
-    """Take ``provider`` out, whose actor crashed too often, of ``failure``, and rests."""
-    _log.error("provider %s: its actor does not get well: %r", provider.name, failure)
-    provider.take_out("the gateway keeps failing at this provider")
 
 
 class ProviderState(StrEnum):
@@ -42,6 +34,8 @@ class ProviderState(StrEnum):
     """It crashed and is started again in seconds; until then nothing is granted by its clock."""
     RESTING = "resting"
     """It crashed too often, is out, and is started again when it is tried again."""
+    RETIRING = "retiring"
+    """It is not configured any more; its last calls come to their ends."""
     SILENT = "silent"
     """It does not answer."""
 
@@ -55,6 +49,8 @@ class GatewayStatus:
     """Without those that can't even be described."""
     provider_states: Mapping[str, ProviderState]
     """Of all, by name."""
+    retiring: tuple[ProviderStatus, ...] = ()
+    """Providers that are not configured any more, with calls under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,42 +65,51 @@ class CloseModels(Message[None]):
     reason: str
 
 
-class GatewayActor(Actor[DescribeGateway | CloseModels]):
+@dataclass(frozen=True, slots=True)
+class ApplySettings(Message[None]):
+    """Go on with these; a :class:`~forebay.actors.config.ConfigError` is for the asker."""
+
+    settings: Settings
+
+
+class GatewayActor(Actor[DescribeGateway | CloseModels | ApplySettings]):
     """Control only: it never waits for a model to have room, nor long for a provider."""
 
-    def __init__(
-        self,
-        models: Mapping[str, Ref[DescribeModel | CloseModel]],
-        providers: Mapping[str, tuple[Provider, Ref[DescribeProvider]]],
-    ) -> None:
-        self._models = models
-        self._providers = providers
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
 
-    async def handle(self, message: DescribeGateway | CloseModels) -> GatewayStatus | None:
+    async def handle(
+        self, message: DescribeGateway | CloseModels | ApplySettings
+    ) -> GatewayStatus | None:
         match message:
             case DescribeGateway():
                 return await self._describe()
             case CloseModels(reason=reason):
-                for ref in self._models.values():
+                for ref in self._roster.actors_of_models:
                     await ref.ask(CloseModel(reason))
+                return None
+            case ApplySettings(settings=settings):
+                await self._roster.apply(settings)
                 return None
 
     async def _describe(self) -> GatewayStatus:
-        models = [await ref.ask(DescribeModel()) for ref in self._models.values()]
+        models = [await ref.ask(DescribeModel()) for ref in self._roster.actors_of_models]
+        providers = self._roster.actors_of_providers
         told: dict[str, ProviderStatus] = {}
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.deadline = trio.current_time() + _ANSWER_SECONDS
-            for name, (_, ref) in self._providers.items():
+            for name, (_, ref) in providers.items():
                 if ref.state is ActorState.RUNNING:
                     nursery.start_soon(partial(_ask, name, ref, told))
         states: dict[str, ProviderState] = {}
         statuses: list[ProviderStatus] = []
-        for name, (provider, ref) in self._providers.items():
+        for name, (provider, ref) in providers.items():
             status = told.get(name) or _seen_from_outside(provider)
             if status is not None:
                 statuses.append(status)
             states[name] = ProviderState.RUNNING if name in told else _state_of(ref)
-        return GatewayStatus(tuple(models), tuple(statuses), states)
+        retiring = map(_seen_from_outside, self._roster.retiring)
+        return GatewayStatus(tuple(models), tuple(statuses), states, tuple(filter(None, retiring)))
 
 
 async def _ask(name: str, ref: Ref[DescribeProvider], told: dict[str, ProviderStatus]) -> None:

@@ -11,13 +11,10 @@ from forebay.actors.gateway.operations import (
     PreparedCall,
     UpstreamRequest,
     Wording,
-    codecs_of,
-    own_or_best,
-    wording_for,
-    write_request,
 )
 from forebay.actors.gateway.provider import Target
-from forebay.actors.gateway.sizes import RequestSize
+from forebay.actors.gateway.sizes import RequestSize, measure
+from forebay.actors.gateway.wordings import codecs_of, wordings_of, write_request
 from forebay.actors.upstream import UpstreamAnswer
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.events import StreamError, Usage
@@ -29,8 +26,13 @@ from forebay.protocol.dialects.token_counts import TokenCountCodec
 class TokenCount(Content):
     """The count."""
 
-    def __init__(self, input_tokens: int) -> None:
+    def __init__(self, input_tokens: int, dropped: tuple[str, ...] = ()) -> None:
+        """
+        Args:
+            dropped: what its provider was not told of the request.
+        """
         self.input_tokens = input_tokens
+        self.dropped = dropped
 
     @property
     def usage(self) -> Usage | None:
@@ -46,30 +48,38 @@ class TokenCountOperation(Operation[TokenCount]):
     """How many tokens a prompt has."""
 
     verb = "counts tokens"
-    has_own_limits = True
 
     def __init__(
-        self, request: ChatRequest, codec: TokenCountCodec, inbound: Inbound | None = None
+        self,
+        request: ChatRequest,
+        codec: TokenCountCodec,
+        inbound: Inbound | None = None,
+        *,
+        only_at: str | None = None,
     ) -> None:
+        """
+        Args:
+            only_at: the provider that keeps what the prompt goes on from.
+        """
         self.request = request
         self.size = RequestSize(0)
         self.most_output = 0
         self._codec = codec
         self._inbound = inbound
+        self.only_at = only_at
 
     def served_by(self, target: Target) -> bool:
+        if self.only_at not in (None, target.provider.name):
+            return False
         return bool(codecs_of(target, TOKEN_COUNT_CODECS))
 
-    def wording(self, target: Target) -> Wording | None:
-        codec, inbound = self._way_to(target)
-        return wording_for(target, codec, self.request, inbound)
+    def wordings(self, target: Target) -> tuple[Wording, ...]:
+        codecs = codecs_of(target, TOKEN_COUNT_CODECS, self._codec)
+        size = measure(self.request)
+        return wordings_of(self.request, size, target, codecs, self._codec, self._inbound)
 
-    def prepare(self, target: Target) -> TokenCountCall:
-        codec, inbound = self._way_to(target)
-        return TokenCountCall(write_request(target, codec, self.request, inbound), codec)
-
-    def _way_to(self, target: Target) -> tuple[TokenCountCodec, Inbound | None]:
-        return own_or_best(self._codec, codecs_of(target, TOKEN_COUNT_CODECS), self._inbound)
+    def prepare(self, target: Target, wording: Wording) -> TokenCountCall:
+        return TokenCountCall(write_request(target, wording), TOKEN_COUNT_CODECS[wording.api])
 
 
 class TokenCountCall(PreparedCall[TokenCount]):
@@ -82,7 +92,8 @@ class TokenCountCall(PreparedCall[TokenCount]):
     async def read(self, answer: UpstreamAnswer) -> TokenCount:
         body = await answer.read(LARGEST_ANSWER)
         try:
-            return TokenCount(self._codec.decode_count(read_json(body)))
+            counted = self._codec.decode_count(read_json(body))
         except ApiFailure as failure:
             event = StreamError(failure.error)
             raise CallFailed(said_in_answer(self.request.target, event)) from None
+        return TokenCount(counted, self.request.dropped)

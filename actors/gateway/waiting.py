@@ -9,52 +9,104 @@ decided where they wait. A job that an upstream refused returns to the front, to
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import trio
 
 from forebay.actors.scheduling.flows import Flow, FlowKey, Ticket, TicketState
+from forebay.actors.scheduling.forecasts import Forecast, forecast
 from forebay.actors.scheduling.gates import Demand, Ending, Outcome
 from forebay.actors.scheduling.grants import Grant
-from forebay.actors.scheduling.lanes import Lane, Strategy
+from forebay.actors.scheduling.lanes import Lane
 from forebay.actors.scheduling.pool import Pool
+from forebay.actors.scheduling.preferences import Preference
 from forebay.actors.scheduling.targets import PoolTarget
 
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """What a job was waiting for."""
+    """What a job waits for."""
 
     target: str
     gate: str
     seconds: float
-    """Until the job would be expected to start."""
+    """Until the job is expected to start; for one that has given up, until it would have started,
+    had it gone on waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a job that waits has to expect."""
+
+    blocker: Blocker
+    position: int
+    """1: the next of all that wait for what holds it back."""
+
+
+def _prospect(expected: Forecast | None) -> Prospect | None:
+    if expected is None:
+        return None
+    blocker = Blocker(expected.target.full_name, expected.gate.name, expected.seconds)
+    return Prospect(blocker, expected.position)
 
 
 class WaitExpired(Exception):
     """The job's time to wait is up and it did not start."""
 
-    def __init__(self, blocker: Blocker | None, position: int) -> None:
+    def __init__(self, prospect: Prospect | None) -> None:
+        """
+        Args:
+            prospect: had it gone on waiting; None: nothing can be said.
+        """
         super().__init__("the job could not start in the time it was given")
-        self.blocker = blocker
-        self.position = position
-        """1: the next of its lane."""
+        self.blocker = None if prospect is None else prospect.blocker
+        self.position = 1 if prospect is None else prospect.position
 
 
 class NoTargetLeft(Exception):
     """All targets of the lane are taken out; the message says why."""
 
 
+class ServedElsewhere(Exception):
+    """The configuration has changed: whoever may serve the job now must be found anew."""
+
+
 class Place(Ticket):
     """One job's place, and the slot in which its grant arrives."""
 
-    __slots__ = ("answered", "grant")
+    __slots__ = ("_flow", "_lane", "answered", "grant")
 
-    def __init__(self, demand: Demand) -> None:
-        super().__init__(demand)
+    def __init__(
+        self,
+        demand: Demand,
+        *,
+        demands: Mapping[PoolTarget, Demand] | None = None,
+        conversation: int | None = None,
+        streams: bool = False,
+    ) -> None:
+        super().__init__(demand, demands=demands, conversation=conversation, streams=streams)
         self.answered = trio.Event()
         self.grant: Grant | None = None
+        self._lane: WaitingLane | None = None
+        self._flow: ChannelFlow | None = None
+
+    def stands_in(self, lane: WaitingLane, flow: ChannelFlow) -> None:
+        """It begins to wait there."""
+        self._lane, self._flow = lane, flow
+
+    def prospect(self) -> Prospect | None:
+        """What it has to expect now. None: it does not wait, or nothing can be said."""
+        lane, flow = self._lane, self._flow
+        if lane is None or flow is None or self.state is not TicketState.WAITING:
+            return None
+        return _prospect(forecast(lane, flow, self, trio.current_time()))
+
+    def goes_on_from(self, before: Place) -> None:
+        """It is the place of the same job, which was waiting at ``before``."""
+        self.arrival = before.arrival
+        self.calls_before, self.tokens_before = before.calls_before, before.tokens_before
 
     def granted(self, grant: Grant) -> None:
         self.grant = grant
@@ -72,15 +124,36 @@ class Place(Ticket):
             self.grant.finish(Outcome(ending=Ending.UNUSED), served=False, now=trio.current_time())
 
 
+_Channel: TypeAlias = tuple[trio.MemorySendChannel["Place"], trio.MemoryReceiveChannel["Place"]]
+
+
+class Outlook:
+    """What the jobs of one request have to expect while they wait, for whoever holds its answer."""
+
+    __slots__ = ("_places",)
+
+    def __init__(self) -> None:
+        self._places: tuple[Place, ...] = ()
+
+    def watch(self, place: Place) -> None:
+        """One of the jobs has this place."""
+        still_there = (each for each in self._places if each.state is not TicketState.GONE)
+        self._places = (*still_there, place)
+
+    def prospect(self) -> Prospect | None:
+        """Of the job that is expected to start last. None: none waits."""
+        prospects = [each for place in self._places if (each := place.prospect()) is not None]
+        return max(prospects, key=lambda each: each.blocker.seconds, default=None)
+
+
 class ChannelFlow(Flow):
     """A flow whose waiting jobs are the blocked senders of a channel without a buffer."""
 
     def __init__(self, key: FlowKey, weight: float) -> None:
         super().__init__(key, weight)
-        self.sender, self._receiver = trio.open_memory_channel[Place](0)
+        self._channel: _Channel | None = None
+        """Made when the first job must stand behind another."""
         self._front: list[tuple[int, Place]] = []
-        self.members = 0
-        """Sessions that wait here, wherever they stand."""
         self.enrolled = False
         """Whether pools look at this flow."""
 
@@ -90,12 +163,24 @@ class ChannelFlow(Flow):
             if place.state is TicketState.WAITING:
                 return place
             heapq.heappop(self._front)
+        if self._channel is None:
+            return None
         try:
-            place = self._receiver.receive_nowait()
+            place = self._channel[1].receive_nowait()
         except trio.WouldBlock:
             return None
         self.put_in_front(place)
         return place
+
+    async def stand_behind(self, place: Place) -> None:
+        """Wait for a place in front.
+
+        Raises:
+            trio.BrokenResourceError: the flow was closed.
+        """
+        if self._channel is None:
+            self._channel = trio.open_memory_channel[Place](0)
+        await self._channel[0].send(place)
 
     def take_head(self) -> Place:
         return heapq.heappop(self._front)[1]
@@ -105,8 +190,11 @@ class ChannelFlow(Flow):
 
     def close(self) -> list[Place]:
         """Break the blocked senders; return the places in front."""
-        self._receiver.close()
-        self.sender.close()
+        if self._channel is not None:
+            sender, receiver = self._channel
+            # In this order, so that senders are told that nobody receives any more.
+            receiver.close()
+            sender.close()
         front = [place for _, place in self._front if place.state is TicketState.WAITING]
         self._front.clear()
         return front
@@ -118,14 +206,15 @@ class WaitingLane(Lane):
     def __init__(
         self,
         targets: tuple[PoolTarget, ...],
-        strategy: Strategy,
+        preference: Preference,
         on_idle: Callable[[], None],
     ) -> None:
-        super().__init__(targets, strategy)
+        super().__init__(targets, preference)
         self.pools: tuple[Pool, ...] = tuple(dict.fromkeys(target.pool for target in targets))
         self.flows: dict[FlowKey, ChannelFlow] = {}
         self._on_idle = on_idle
         self._closed: str | None = None
+        self._is_left = False
 
     # The life of a wait, in the session's own task.
 
@@ -138,13 +227,20 @@ class WaitingLane(Lane):
         """
         flow = self._enter(place, key, weight)
         try:
+            in_front = self._stand_in_front(flow, place)
+            if place.grant is not None:
+                await trio.lowlevel.checkpoint()
+                return place.grant
+            if deadline <= trio.current_time():
+                # Who does not wait at all stands in nobody's way, not for a moment.
+                return self._answer(place, flow)
             with trio.move_on_at(deadline):
-                if not self._stand_in_front(flow, place):
-                    await flow.sender.send(place)
+                if not in_front:
+                    await flow.stand_behind(place)
                 await place.answered.wait()
             return self._answer(place, flow)
         except trio.BrokenResourceError:
-            raise NoTargetLeft(self._closed or "") from None
+            raise self._end() from None
         except trio.Cancelled:
             place.abandon()
             raise
@@ -155,17 +251,34 @@ class WaitingLane(Lane):
         """Return a job whose grant came to nothing to its own place. ``wait_again`` follows,
         in the same step of the task."""
         place.reopen()
-        flow = self._enter(place, key, weight)
+        flow = self._enter(place, key, weight, returns=True)
         flow.put_in_front(place)
         self._show(flow)
 
-    async def wait_again(self, place: Place, key: FlowKey, deadline: float) -> Grant:
-        """Like :meth:`wait`, after :meth:`put_back`."""
+    def take_in(self, place: Place, key: FlowKey, weight: float) -> None:
+        """Let a job that has waited elsewhere stand where it would stand had it waited here.
+        ``wait_again`` follows, in the same step of the task."""
+        flow = self._enter(place, key, weight, arrived_before=True)
+        flow.put_in_front(place)
+        self._show(flow)
+
+    async def wait_again(
+        self, place: Place, key: FlowKey, deadline: float, *, at_once: bool = True
+    ) -> Grant:
+        """Like :meth:`wait`, after :meth:`put_back` or :meth:`take_in`.
+
+        Args:
+            at_once: let pools look at it now; else once all have come who come at the same time.
+        """
         flow = self.flows[key]
         try:
             if self._closed is not None:
-                raise NoTargetLeft(self._closed)
-            self.ring()
+                raise self._end()
+            if at_once:
+                # Whoever can't wait at all may still start where there is room.
+                self._let_pools_look_at(place)
+            else:
+                self.ring()
             with trio.move_on_at(deadline):
                 await place.answered.wait()
             return self._answer(place, flow)
@@ -179,36 +292,46 @@ class WaitingLane(Lane):
         if place.grant is not None:
             return place.grant
         if self._closed is not None:
-            raise NoTargetLeft(self._closed)
-        raise WaitExpired(self.blocker(place.demand), self._position(place, flow))
+            raise self._end()
+        raise WaitExpired(_prospect(forecast(self, flow, place, trio.current_time())))
 
-    def _enter(self, place: Place, key: FlowKey, weight: float) -> ChannelFlow:
+    def _end(self) -> NoTargetLeft | ServedElsewhere:
+        """What those hear who wait in a lane that is closed."""
+        return ServedElsewhere() if self._is_left else NoTargetLeft(self._closed or "")
+
+    def _enter(
+        self,
+        place: Place,
+        key: FlowKey,
+        weight: float,
+        *,
+        returns: bool = False,
+        arrived_before: bool = False,
+    ) -> ChannelFlow:
         if self._closed is not None:
-            raise NoTargetLeft(self._closed)
+            raise self._end()
         flow = self.flows.get(key)
         if flow is None:
             flow = self.flows[key] = ChannelFlow(key, weight)
-        if not self.waiting:
-            for target in self.targets:
-                target.lanes.add(self)
-        flow.members += 1
-        self.waiting += 1
-        self.waiting_tokens += place.demand.tokens
+        place.stands_in(self, flow)
+        self.count_in(flow, place, returns=returns, arrived_before=arrived_before)
         return flow
 
     def _stand_in_front(self, flow: ChannelFlow, place: Place) -> bool:
         """Where nobody of the flow is before it: let the pools look at the job at once."""
-        if flow.enrolled:
-            self.ring()
+        if flow.head() is not None:
             return False
         flow.put_in_front(place)
         self._show(flow)
+        self._let_pools_look_at(place)
+        return True
+
+    def _let_pools_look_at(self, place: Place) -> None:
         now = trio.current_time()
         for pool in self.pools:
-            pool.pump_at_once(now)
             if place.grant is not None:
-                break
-        return True
+                return
+            pool.pump_for(self, now)
 
     def _show(self, flow: ChannelFlow) -> None:
         for pool in self.pools:
@@ -222,19 +345,14 @@ class WaitingLane(Lane):
         was_waiting = place.state is TicketState.WAITING
         if was_waiting:
             place.state = TicketState.GONE
-        flow.members -= 1
-        self.waiting -= 1
-        self.waiting_tokens -= place.demand.tokens
-        if not flow.members:
+        self.count_out(flow, place)
+        if not flow.waiting:
             if flow.enrolled:
                 self.emptied(flow)
             flow.close()
             if self.flows.get(flow.key) is flow:
                 del self.flows[flow.key]
         if not self.waiting:
-            self.waiting_tokens = 0.0
-            for target in self.targets:
-                target.lanes.discard(self)
             self._on_idle()
         if was_waiting:
             # It may have been the first, with others behind it that need less.
@@ -257,6 +375,11 @@ class WaitingLane(Lane):
         if len(reasons) == len(self.targets):
             self.close("; ".join(reasons))
 
+    def leave(self) -> None:
+        """Nobody waits here any more: everybody finds out anew who may serve the job."""
+        self._is_left = self._closed is None
+        self.close("the configuration has changed")
+
     def close(self, reason: str) -> None:
         """Nobody can be served here any more: everybody who waits is told so."""
         if self._closed is not None:
@@ -267,19 +390,3 @@ class WaitingLane(Lane):
                 self.emptied(flow)
             for place in flow.close():
                 place.answered.set()
-
-    def blocker(self, demand: Demand) -> Blocker | None:
-        """What a job that needs ``demand`` waits for, at the target that is free first."""
-        now = trio.current_time()
-        best: Blocker | None = None
-        for target in self.targets:
-            if target.out is not None:
-                continue
-            found = target.blocking_gate(demand, now)
-            if found is not None and (best is None or found[1] < best.seconds):
-                best = Blocker(f"{target.pool.name}/{target.name}", found[0].name, found[1])
-        return best
-
-    def _position(self, place: Place, flow: ChannelFlow) -> int:
-        """By fair turns: one job of every other flow for each job before it in its own."""
-        return min(self.waiting, len(self.flows)) if flow.head() is place else self.waiting

@@ -13,7 +13,7 @@ from enum import StrEnum
 from math import inf
 from typing import Final
 
-from forebay.actors.scheduling.gates import Call, Demand, Ending, Gate, Outcome
+from forebay.actors.scheduling.gates import Backlog, Call, Demand, Ending, Gate, Outcome
 
 FIRST_PAUSE: Final = 300.0
 """Seconds until the first trial. It doubles with every trial that fails."""
@@ -47,6 +47,8 @@ class Exclusion:
 
 class Admission(Gate):
     """One account's or one target's. In service it lets everybody pass."""
+
+    same_for_all = True
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -97,6 +99,13 @@ class Admission(Gate):
             return min(resets_in, LONGEST_TOLD_PAUSE)
         return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._exclusions, 60))
 
+    def forgive(self, now: float) -> None:
+        """What it was taken out for holds no more: it is in service, and calls that have begun
+        before tell old news."""
+        self._excluded_at = now
+        if self.state is not AdmissionState.IN_SERVICE:
+            self._return()
+
     def begin_trial(self) -> None:
         """Let one call find out whether it serves again."""
         if self.state is AdmissionState.OUT:
@@ -133,7 +142,7 @@ class Admission(Gate):
         self._exclusions = 0
         self.returned()
 
-    def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
+    def expected_wait(self, ahead: Backlog, demand: Demand, now: float) -> float:
         return 0.0 if self.exclusion is None else max(0.0, self.exclusion.until - now)
 
     def snapshot(self, now: float) -> dict[str, float | int | str | None]:

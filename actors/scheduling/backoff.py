@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from math import inf
 from random import Random
 
 
 class Backoff:
-    """Exponential pauses with jitter: each between half and the whole of a doubling bound.
+    """Exponential pauses with jitter: each at random up to a bound that doubles.
 
-    Half of the bound is kept as a floor, so that a refused target is never tried again at once
-    (full jitter may draw nearly nothing).
+    With full jitter, those who were sent away together come back spread as wide as can be (Brooker:
+    Exponential Backoff And Jitter, AWS Architecture Blog, 2015). A floor is for who must not come
+    back at once.
     """
 
-    __slots__ = ("_cap", "_initial", "_random", "steps")
+    __slots__ = ("_cap", "_floor", "_initial", "_random", "steps")
 
-    def __init__(self, *, initial: float, cap: float, random: Random) -> None:
-        self._initial = initial
+    def __init__(self, *, initial: float, cap: float, random: Random, floor: float = 0.5) -> None:
+        """
+        Args:
+            initial: the first bound, in seconds.
+            cap: the largest.
+            floor: the share of the bound that each pause has at least; 0 is full jitter.
+        """
         self._cap = cap
+        self._floor = floor
+        self._initial = initial
         self._random = random
         self.steps = 0
 
-    def next(self) -> float:
-        """The next pause, in seconds."""
+    def next(self, within: float = inf) -> float:
+        """The next pause, in seconds, above 0.
+
+        Args:
+            within: no longer than this, but as long as the first may be.
+        """
         bound = min(self._cap, self._initial * 2.0 ** min(self.steps, 60))
+        bound = min(bound, max(self._initial, within))
         self.steps += 1
-        return bound * (0.5 + 0.5 * self._random.random())
+        return bound * (1.0 - (1.0 - self._floor) * self._random.random())
 
     def reset(self) -> None:
         self.steps = 0

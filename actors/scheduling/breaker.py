@@ -7,7 +7,7 @@ from math import inf
 from random import Random
 
 from forebay.actors.scheduling.backoff import Backoff
-from forebay.actors.scheduling.gates import Call, Demand, Ending, Gate, Outcome
+from forebay.actors.scheduling.gates import Backlog, Call, Demand, Ending, Gate, Outcome
 
 
 class CircuitState(StrEnum):
@@ -24,6 +24,8 @@ class CircuitBreaker(Gate):
 
     One request that breaks whoever gets it must not close the upstream to all others: who makes
     the calls reports only its first failure here as one, and its repeats as ABANDONED."""
+
+    same_for_all = True
 
     def __init__(
         self,
@@ -76,6 +78,16 @@ class CircuitBreaker(Gate):
                     # The probe told nothing: the next call probes again.
                     self._open(now)
 
+    def found_unreachable(self, now: float) -> None:
+        """Somebody else has failed to reach the upstream: counts as a call that has."""
+        self._failures += 1
+        if self.state is CircuitState.CLOSED and self._failures >= self._failures_to_open:
+            self._open(now + self._backoff.next())
+
+    def relent(self, now: float) -> None:
+        """The upstream seems to be well again: the call that probes need not wait any longer."""
+        self._open_until = min(self._open_until, now)
+
     def _open(self, until: float) -> None:
         self.state = CircuitState.OPEN
         self._open_until = until
@@ -87,7 +99,7 @@ class CircuitBreaker(Gate):
         self._failures = 0
         self._backoff.reset()
 
-    def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
+    def expected_wait(self, ahead: Backlog, demand: Demand, now: float) -> float:
         return max(0.0, self._open_until - now) if self.state is CircuitState.OPEN else 0.0
 
     def snapshot(self, now: float) -> dict[str, float | int | str | None]:

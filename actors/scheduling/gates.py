@@ -12,8 +12,11 @@ upstream has taken the call on (its answer began).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
+from enum import StrEnum, auto
+from math import inf
+from typing import ClassVar, Final
 
 
 class Unit(StrEnum):
@@ -44,6 +47,36 @@ class Demand:
         return self.output if unit is Unit.OUTPUT_TOKENS else self.tokens - self.output
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is expected to pass a gate before a job does. An expectation: calls may be halves."""
+
+    calls: float = 0.0
+    tokens: float = 0.0
+    """Estimated tokens of these calls, input and output together."""
+    output: float = 0.0
+    """How many of them are output."""
+
+    def of(self, unit: Unit) -> float:
+        """How much of a limit on ``unit`` these calls take."""
+        if unit is Unit.REQUESTS:
+            return self.calls
+        if unit is Unit.TOKENS:
+            return self.tokens
+        return self.output if unit is Unit.OUTPUT_TOKENS else self.tokens - self.output
+
+    def __add__(self, other: Backlog) -> Backlog:
+        return Backlog(
+            self.calls + other.calls, self.tokens + other.tokens, self.output + other.output
+        )
+
+    def __mul__(self, factor: float) -> Backlog:
+        return Backlog(self.calls * factor, self.tokens * factor, self.output * factor)
+
+
+NOTHING_AHEAD: Final = Backlog()
+
+
 class Call:
     """One call under way, as gates know it; compared by identity."""
 
@@ -54,7 +87,7 @@ class Call:
         self.started_at = started_at
 
 
-class Ending(Enum):
+class Ending(StrEnum):
     """How a call ended, as far as gates are concerned."""
 
     UNUSED = auto()
@@ -74,6 +107,16 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedBy:
+    """The limit that refused a call, as far as the refusal told."""
+
+    unit: Unit | None = None
+    """What it counts; None: calls at the same time."""
+    limit: float | None = None
+    """Units per second, or calls at the same time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     ending: Ending
     tokens: float | None = None
@@ -82,6 +125,10 @@ class Outcome:
     """How many of them were output."""
     retry_after: float | None = None
     """Seconds, as the upstream asked, with REFUSED or OVERLOADED."""
+    hint: RefusedBy | None = None
+    """With REFUSED: by what; None: not told."""
+    patience: float = inf
+    """Seconds for which the job that met it can still wait."""
 
 
 _NOTHING_SENT = frozenset({Ending.UNUSED, Ending.UNREACHABLE})
@@ -106,6 +153,15 @@ def surplus(demand: Demand, outcome: Outcome, unit: Unit) -> float:
 class Gate(ABC):
     """One reason to wait."""
 
+    same_for_all: bool = False
+    """Whether it is open or closed whatever a call needs."""
+    hears_of_accepted: ClassVar[bool] = False
+    """Whether it makes use of :meth:`accepted`; few do, and none else is told."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.hears_of_accepted = cls.accepted is not Gate.accepted
+
     def __init__(self, name: str) -> None:
         self.name = name
         """For operators and refused clients: ``openai requests per minute``."""
@@ -124,10 +180,26 @@ class Gate(ABC):
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
         """The call ended; what it did not use comes back."""
 
+    def memory(self, now: float) -> dict[str, float]:
+        """What must survive a restart: times are seconds from ``now``. Empty: nothing."""
+        return {}
+
+    def recall(self, memory: Mapping[str, float], remembered_at: float) -> None:
+        """Go on from what :meth:`memory` gave at that time, before any call passes.
+
+        Raises:
+            KeyError, ValueError: ``memory`` is not of this gate.
+        """
+
+    def room(self, now: float) -> float:
+        """How much of the limit is left: 0 to 1, where 1 is all. Gates that count nothing have
+        all of it left."""
+        return 1.0
+
     @abstractmethod
-    def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
-        """Seconds until this demand will pass if ``ahead`` calls of ``ahead_tokens`` tokens in
-        sum pass before it. An estimate; 0 where this gate says nothing about it."""
+    def expected_wait(self, ahead: Backlog, demand: Demand, now: float) -> float:
+        """Seconds until this demand will pass if ``ahead`` passes before it. An estimate, by what
+        the gate holds now and what calls are seen to take; 0 where it says nothing about it."""
 
     @abstractmethod
     def snapshot(self, now: float) -> dict[str, float | int | str | None]:

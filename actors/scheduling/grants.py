@@ -33,12 +33,19 @@ class Grant:
         self._charged = call.demand.tokens
         self._finished = False
 
+    @property
+    def is_finished(self) -> bool:
+        return self._finished
+
     def accepted(self, now: float) -> None:
         """The upstream has taken the call on, which may open gates (a probe has gone well)."""
         if not self._finished:
+            pool = self.target.pool
             for gate in self._gates:
-                gate.accepted(self.call, now)
-            self.target.pool.look_again()
+                if gate.hears_of_accepted:
+                    gate.accepted(self.call, now)
+                    if gate in pool.blocked:
+                        pool.look_again()
 
     def finish(self, outcome: Outcome, *, served: bool, now: float) -> None:
         """Give the permit back. What comes after the first time does nothing.

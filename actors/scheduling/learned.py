@@ -3,57 +3,63 @@
 A refusal without a word of explanation means one of two things, and the gate tells them apart by
 the number of calls in flight:
 
-- More calls in flight than were ever accepted together lately: the upstream bounds *concurrency*.
-  The limit becomes the number that was accepted. After a pause more are probed: one, then
-  ever more while probes succeed; the pause doubles with each probe that fails.
-- No more than were accepted together lately: the upstream bounds a *rate*. At a refusal the
-  upstream's bucket is known to be empty, so the calls accepted between two refusals, over the time
-  between them, are its rate. Calls are then paced a little above that rate: the bucket stays
-  empty, nothing of the quota is lost, and the share of refused calls is about the excess.
+- More calls in flight than were ever accepted together lately: the upstream bounds *concurrency*
+  (:mod:`~forebay.actors.scheduling.learned_slots`).
+- No more than were accepted together lately: the upstream bounds a *rate*. The refused place is
+  tried again soon, then after pauses that double, until it is let through: there the upstream's
+  bucket held just that call. From such crossings follow the rate
+  (:mod:`~forebay.actors.scheduling.learned_rate`), at which calls are paced
+  (:mod:`~forebay.actors.scheduling.learned_pace`), and the unit that the limit counts
+  (:mod:`~forebay.actors.scheduling.learned_units`).
 
-With no refusals the pace grows ever faster, to find a limit that was raised.
+A refused call comes back within a moment, an answer may take a minute: a call that was not refused
+within a few times that moment counts as accepted.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from math import inf
 from random import Random
 
 from forebay.actors.scheduling.backoff import Backoff
-from forebay.actors.scheduling.gates import Call, Demand, Ending, Gate, Outcome
-from forebay.actors.scheduling.rates import Bucket
+from forebay.actors.scheduling.gates import (
+    Backlog,
+    Call,
+    Demand,
+    Ending,
+    Gate,
+    Outcome,
+    RefusedBy,
+    Unit,
+)
+from forebay.actors.scheduling.learned_episode import Episode, Sent
+from forebay.actors.scheduling.learned_pace import Pace
+from forebay.actors.scheduling.learned_rate import RateEstimate
+from forebay.actors.scheduling.learned_slots import SlotSearch
+from forebay.actors.scheduling.learned_units import Crossing, Crossings, Sums
 from forebay.actors.scheduling.slots import ServiceTime
 
-_EXCESS = 0.01
-"""By how much the pace exceeds the measured rate."""
-_STEADY_SECONDS = 5.0
-"""After a refusal at a known rate the pace is held this long before it grows."""
-_GROWTH_SECONDS = 20.0
-"""Seconds of growth in which the pace doubles; cubic, so slow at first."""
-_SEARCH_HOLD_SECONDS = 1.0
-_SEARCH_GROWTH = 1.25
-"""The pace's growth per second while the rate is not known."""
-_LONGEST_SEARCH_SECONDS = 60.0
-_NEARLY = 1.25
-"""A pace that was refused at no more than this above the measured average tells that no part of
-the quota was left unused in between, so that the average is the rate."""
-_UNPACED_GROWTH = 8.0
-"""A pace that could grow so far unrefused bounds nothing any more."""
-_PACE_BURST = 2.0
-_FEW = 5
-"""Fewer calls than this between two refusals measure nothing but that the pace is too high."""
-_TOO_FAST = 0.7
 _RECENT_CALLS = 20
-_MEMORY_SECONDS = 30.0
-"""How long calls that were accepted say something of the limits, at least."""
-_FIRST_PROBE_PAUSE = 1.0
-_LONGEST_PROBE_PAUSE = 60.0
-_SLOW_START_STEP = 0.5
+_UNKNOWN_PATIENCE = 2.0
+_LONGEST_PATIENCE = 5.0
+_SILENCE_SECONDS = 2.0
+_SILENCE_CALLS = 4.0
+"""A place that is refused for longer than this tells of a window that was used up."""
+_STUCK = 3
+"""Refusals in a row after which a place is tried by one call alone."""
+_QUIET_SECONDS = 5.0
+"""After so long without calls a new burst begins."""
+_ESTABLISHED = 4
+"""As sure as this, a pace stays when another unit turns out to be limited, too."""
+_SAME_COUNT = 4
+_TIGHT = 1.5
+_NOTHING_SENT = frozenset({Ending.UNUSED, Ending.UNREACHABLE, Ending.OVERLOADED})
 
 
 class LearnedLimit(Gate):
-    """Concurrency and rate of one upstream, learned from what it accepts and refuses."""
+    """Concurrency and rates of one upstream, learned from what it accepts and refuses."""
 
     def __init__(
         self,
@@ -70,217 +76,365 @@ class LearnedLimit(Gate):
                 rate is configured and a refusal is likely a matter of clocks.
         """
         super().__init__(name)
-        self._levels: dict[Call, int] = {}
-        self._slots = float(initial_slots)
-        self._slow_start = True
-        self._probe_pause = _FIRST_PROBE_PAUSE
-        self._probe_step = 1
-        self._probe_at = -inf
-        """``inf`` while a probe is under way."""
-        self._accepted_together = 0
-        self._accepted_together_before = 0
-        self._memory_from = -inf
+        self._calls: dict[Call, Sent] = {}
+        self._service = ServiceTime()
+        self._slots = SlotSearch(initial_slots, self._service)
+        self._paces: list[Pace] = []
+        self._sums = Sums(0.0, 0.0, 0.0)
+        """What was sent and not refused."""
+        self._crossings = Crossings()
+        self._episode: Episode | None = None
         self._refusals_to_pace = refusals_to_pace
         self._recent: deque[bool] = deque(maxlen=_RECENT_CALLS)
-        self._accepted_at: deque[float] = deque(maxlen=512)
-        self._pace: Bucket | None = None
-        self._rate = 0.0
-        """Measured; the pace follows it."""
-        self._rate_is_known = False
-        self._pace_burst = _PACE_BURST
-        """What the upstream saves up while it asks to wait may be spent at once afterwards."""
-        self._refused_at = -inf
-        self._accepted_since = 0
+        self._busy_at_refusals: deque[int] = deque(maxlen=_SAME_COUNT)
+        self._any_accepted = False
         self._paused_until = -inf
         self._backoff = Backoff(initial=0.05, cap=20.0, random=random)
-        self._service = ServiceTime()
+        self._round_trip = 0.0
+        self._patience = _UNKNOWN_PATIENCE
+        self._last_take = -inf
+        self._burst_from = (-inf, self._sums)
+        self._first_burst: Sums | None = None
+        """What was let through at once before the first refusal of all."""
+        self._largest = 1.0
 
     @property
     def in_flight(self) -> int:
-        return len(self._levels)
+        return len(self._calls)
+
+    # Calls.
 
     def ready_at(self, demand: Demand, now: float) -> float:
         ready = self._paused_until
-        if self.in_flight >= int(self._slots):
-            if self._slow_start:
-                return inf
-            ready = max(ready, self._probe_at)
-        if self._pace is not None:
-            ready = max(ready, self._pace.ready_at(1.0, now))
+        if len(self._calls) >= self._slots.limit:
+            ready = max(ready, self._slots.ready_at(self._patience))
+        for pace in self._paces:
+            ready = max(ready, pace.ready_at(demand.of(pace.unit), now))
         return ready
 
     def take(self, call: Call, now: float) -> None:
-        level = self.in_flight + 1
-        self._levels[call] = level
-        if level > int(self._slots):
-            self._slots = float(level - 1 + self._probe_step)
-            self._probe_at = inf
-        if self._pace is not None:
-            self._set_pace(now)
-            if self._pace is not None:
-                self._pace.take(1.0, now)
+        level = len(self._calls) + 1
+        demand = call.demand
+        before = self._sums
+        self._calls[call] = Sent(level, before)
+        if now - self._last_take > _QUIET_SECONDS:
+            self._burst_from = (now, before)
+        self._last_take = now
+        self._sums = Sums(
+            before.requests + 1, before.tokens + demand.tokens, before.output + demand.output
+        )
+        if demand.tokens > self._largest:
+            self._largest = demand.tokens
+        if level >= self._slots.limit:
+            self._slots.took(level, now)
+        for pace in self._paces:
+            pace.take(demand.of(pace.unit), now)
+        if self._episode is not None:
+            self._go_on(self._episode, call, now)
 
     def accepted(self, call: Call, now: float) -> None:
-        level = self._levels.get(call)
-        if level is None:
+        sent = self._calls.get(call)
+        if sent is None:
             return
         self._backoff.reset()
         self._recent.append(True)
-        self._accepted_at.append(now)
-        self._accepted_since += 1
-        self._remember_together(level, now)
-        if self._slow_start:
-            if level * 2 > self._slots:
-                # Calls are started in batches: not only the one that fills the last slot tells
-                # that the slots were in use (as TCP's congestion window counts, RFC 7661).
-                self._slots += _SLOW_START_STEP
-        elif level >= int(self._slots) and self._probe_at == inf:
-            self._probe_pause = _FIRST_PROBE_PAUSE
-            self._probe_at = now + self._probe_pause
-            self._probe_step = min(self._probe_step * 2, max(1, level // 4))
+        self._any_accepted = True
+        self._slots.accepted(sent.level, now)
+        if self._episode is not None and self._episode.candidate is call:
+            self._close(self._episode, now)
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
         if outcome.ending is Ending.REFUSED:
-            self._pace_burst = _PACE_BURST + self._rate * (outcome.retry_after or 0.0)
-            self._forget_refused(call)
-            self._refused(call, now)
+            sent = self._forget_refused(call)
+            self._revert(call.demand)
+            self._refused(call, sent, outcome, now)
             return
-        del self._levels[call]
+        del self._calls[call]
+        self._slots.ended()
         if outcome.ending is Ending.SERVED:
             self._service.add(now - call.started_at)
-        elif self._probe_at == inf:
-            self._probe_at = now + self._probe_pause
+        else:
+            self._slots.disturbed(now)
+            if outcome.ending in _NOTHING_SENT:
+                self._revert(call.demand)
+                return
+        if outcome.tokens is not None:
+            self._settle(call.demand, Demand(outcome.tokens, outcome.output))
 
-    def _forget_refused(self, refused: Call) -> None:
+    def _settle(self, taken: Demand, used: Demand) -> None:
+        if used == taken:
+            return
+        self._sums = Sums(
+            self._sums.requests,
+            self._sums.tokens + used.tokens - taken.tokens,
+            self._sums.output + used.output - taken.output,
+        )
+        for pace in self._paces:
+            pace.give_back(taken.of(pace.unit) - used.of(pace.unit))
+
+    def _revert(self, demand: Demand) -> None:
+        """The upstream did not count the call."""
+        self._sums = self._sums.less(demand)
+        for pace in self._paces:
+            pace.give_back(demand.of(pace.unit))
+
+    def _forget_refused(self, refused: Call) -> Sent:
         """A refused call never held a slot: those that started after it were fewer by one."""
+        forgotten = self._calls[refused]
         is_later = False
-        for call, level in self._levels.items():
+        for call, sent in self._calls.items():
             if call is refused:
                 is_later = True
             elif is_later:
-                self._levels[call] = level - 1
-        del self._levels[refused]
+                self._calls[call] = Sent(sent.level - 1, sent.before)
+        del self._calls[refused]
+        return forgotten
 
-    def _remember_together(self, level: int, now: float) -> None:
-        if now - self._memory_from > _MEMORY_SECONDS:
-            self._accepted_together_before = self._accepted_together
-            self._accepted_together = 0
-            self._memory_from = now
-        self._accepted_together = max(self._accepted_together, level)
+    # Refusals.
 
-    def _refused(self, call: Call, now: float) -> None:
-        # Of calls that are sent together it does not matter which one the upstream saw last: what
-        # counts is how many were too many.
-        tried_together = self.in_flight + 1
-        accepted = max(self._accepted_together, self._accepted_together_before, 1)
-        # An upstream is done with a call a moment before we know, so one more may be accepted
-        # than it bounds. What is refused while more are probed is the probe's fault all the same.
-        is_probe = self._probe_at == inf and tried_together >= int(self._slots)
-        if tried_together > accepted or is_probe:
-            self._refused_for_concurrency(now)
-        else:
-            self._refused_for_rate(call, now)
-
-    def _refused_for_concurrency(self, now: float) -> None:
-        self._slow_start = False
-        self._slots = min(self._slots, float(max(1, self.in_flight)))
-        if self._probe_at == inf:
-            self._probe_pause = min(_LONGEST_PROBE_PAUSE, self._probe_pause * 2)
-        self._probe_step = 1
-        self._probe_at = now + self._probe_pause
-
-    def _refused_for_rate(self, call: Call, now: float) -> None:
-        if self._probe_at == inf:
-            self._probe_at = now + self._probe_pause
-        if not self.in_flight:
+    def _refused(self, call: Call, sent: Sent, outcome: Outcome, now: float) -> None:
+        if self._first_burst is None:
+            self._first_burst = Sums(
+                sent.before.requests - self._burst_from[1].requests,
+                sent.before.tokens - self._burst_from[1].tokens,
+                sent.before.output - self._burst_from[1].output,
+            )
+        self._round_trip = max(now - call.started_at, 0.9 * self._round_trip)
+        self._patience = min(_LONGEST_PATIENCE, 2 * self._round_trip + 0.01)
+        busy = self._surely_accepted(now)
+        self._slots.prove(busy, now)
+        tried = len(self._calls) + 1
+        hint = outcome.hint
+        is_told_rate = hint is not None and hint.unit is not None
+        if (hint is not None and hint.unit is None) or (
+            not is_told_rate and self._slots.is_suspect(tried)
+        ):
+            self._refused_for_slots(tried, outcome, now)
+            return
+        self._slots.disturbed(now)
+        if not self._calls:
             # Not even one call is let through: that says nothing about how many may run at once
             # when it is over, which is to be found out as fast as at the start.
-            self._slow_start = True
+            self._slots.start_again()
         self._recent.append(False)
-        self._forget_old_calls(now)
-        begins_pacing = (
-            self._pace is None
-            and bool(self._accepted_at)
-            and self._recent.count(False) >= self._refusals_to_pace
+        if hint is not None and hint.unit is not None:
+            self._pace_as_told(hint, hint.unit, call.demand, now)
+        if not self._is_news(call, now):
+            return
+        episode = self._episode
+        if episode is None:
+            self._busy_at_refusals.append(busy)
+            if not self._paces and self._always_refused_at(busy):
+                self._refused_for_slots(busy + 1, outcome, now)
+                return
+            culprit = self._culprit(hint)
+            episode = self._episode = Episode(call.started_at, culprit)
+        self._pause(episode, call, outcome, now)
+
+    def _surely_accepted(self, now: float) -> int:
+        young = 0
+        for call in reversed(self._calls):
+            if now - call.started_at > self._patience:
+                break
+            young += 1
+        return len(self._calls) - young
+
+    def _refused_for_slots(self, tried: int, outcome: Outcome, now: float) -> None:
+        self._slots.refused(tried, min(len(self._calls), tried - 1), outcome.retry_after or 0, now)
+        if outcome.hint is not None and outcome.hint.unit is None and outcome.hint.limit:
+            self._slots.set_limit(outcome.hint.limit)
+
+    def _always_refused_at(self, busy: int) -> bool:
+        """Whether it was the same number of calls that ran each time: slots, and fewer than it
+        was lately."""
+        if busy < 4 or self._busy_at_refusals.count(busy) < _SAME_COUNT:
+            return False
+        self._busy_at_refusals.clear()
+        return True
+
+    def _culprit(self, hint: RefusedBy | None) -> Pace | None:
+        if hint is not None and hint.unit is not None:
+            for pace in self._paces:
+                if pace.unit is hint.unit:
+                    return pace
+        return min(self._paces, key=_slack, default=None)
+
+    def _is_news(self, call: Call, now: float) -> bool:
+        """Whether a refusal says more than the one before."""
+        episode, start = self._episode, call.started_at
+        if episode is None:
+            last = self._crossings.last
+            return last is None or start > last.passed_at
+        if episode.candidate is None:
+            return start > episode.heard_at or not episode.times
+        if episode.candidate is call:
+            return True
+        if start < episode.candidate.started_at:
+            episode.sums = episode.sums.less(call.demand)
+            return False
+        self._close(episode, now)
+        return True
+
+    def _pause(self, episode: Episode, call: Call, outcome: Outcome, now: float) -> None:
+        """The place is refused, once more perhaps: it is tried again after a pause."""
+        if episode.candidate is not None:
+            episode.candidate = None
+            if episode.created is not None:
+                self._paces.remove(episode.created)
+                episode.created = None
+            elif episode.crossed and episode.pace is not None:
+                episode.pace.uncross()
+            episode.crossed = False
+        episode.times += 1
+        episode.last_at = call.started_at
+        episode.heard_at = now
+        episode.asked_wait = outcome.retry_after or 0.0
+        if episode.pace is None:
+            wait = self._backoff.next()
+        else:
+            amount = call.demand.of(episode.pace.unit)
+            wait = episode.pace.refused(amount, episode.times, episode.asked_wait, now)
+        self._paused_until = now + wait
+
+    # From a refused place to where it is let through.
+
+    def _go_on(self, episode: Episode, call: Call, now: float) -> None:
+        if episode.candidate is None:
+            if now > episode.last_at:
+                self._try_again(episode, call, now)
+        elif now - episode.candidate.started_at > self._patience:
+            self._close(episode, now)
+
+    def _try_again(self, episode: Episode, call: Call, now: float) -> None:
+        """What will have been learned if this call is not refused is made use of at once."""
+        episode.candidate = call
+        episode.sums = self._sums
+        if episode.times >= _STUCK:
+            self._paused_until = now + self._patience
+        pace = episode.pace
+        if pace is None:
+            episode.created = self._begin_pacing(episode, call.demand, now)
+            return
+        silence = max(_SILENCE_SECONDS, _SILENCE_CALLS * pace.amount / pace.rate)
+        pace.cross(
+            self._sums.of(pace.unit),
+            episode.last_at,
+            is_silent=now - episode.since > silence,
+            now=now,
         )
-        if call.started_at <= self._refused_at and not begins_pacing:
-            # It was under way when the last refusal was answered: the same news.
+        episode.crossed = True
+
+    def _begin_pacing(self, episode: Episode, demand: Demand, now: float) -> Pace | None:
+        begins = self._any_accepted and self._recent.count(False) >= self._refusals_to_pace
+        if self._paces or not begins:
+            return None
+        refused_for = now - episode.since
+        rate = 1 / max(refused_for, 1e-3)
+        if episode.asked_wait or refused_for > _SILENCE_SECONDS:
+            # Nobody knows when it was ready again, but how much came before is known.
+            last = self._crossings.last
+            began_at, before = self._burst_from
+            if last is not None and last.passed_at > began_at:
+                began_at, before = last.passed_at, last.sums
+            through = max(1.0, self._sums.requests - before.requests)
+            rate = through / max(0.05, now - began_at)
+        return self._add_pace(Unit.REQUESTS, rate, 1.0, now)
+
+    def _add_pace(self, unit: Unit, rate: float, amount: float, now: float) -> Pace:
+        burst = self._first_burst or Sums(1.0, self._largest, 0.0)
+        is_tight = unit is Unit.REQUESTS and burst.requests < _TIGHT
+        estimate = RateEstimate(
+            rate, even=unit is Unit.REQUESTS, tight=is_tight, tightness_is_known=is_tight
+        )
+        cap = min(burst.of(unit), 60 * rate)
+        if unit is not Unit.REQUESTS:
+            cap = max(cap, self._largest)
+        pace = Pace(unit, estimate, amount=amount, cap=cap, now=now)
+        pace.begin(self._sums.of(unit), now)
+        self._paces.append(pace)
+        return pace
+
+    def _close(self, episode: Episode, now: float) -> None:
+        """The place was let through."""
+        assert episode.candidate is not None
+        self._episode = None
+        self._paused_until = min(self._paused_until, now)
+        self._crossings.add(Crossing(episode.last_at, episode.candidate.started_at, episode.sums))
+        if episode.pace is not None and episode.pace in self._paces:
+            better = self._crossings.better_unit(episode.pace.unit)
+            if better is not None:
+                self._change_unit(episode.pace, better, now)
+
+    def _change_unit(self, pace: Pace, unit: Unit, now: float) -> None:
+        rate, amount = self._crossings.recent_line(unit)
+        self._paces = [
+            other
+            for other in self._paces
+            if other.unit is not unit and (other is not pace or pace.surety >= _ESTABLISHED)
+        ]
+        self._add_pace(unit, rate, amount, now).estimate.surety = 1
+
+    def _pace_as_told(self, hint: RefusedBy, unit: Unit, demand: Demand, now: float) -> None:
+        """The upstream said which unit it counts, and perhaps how many of it."""
+        if any(pace.unit is unit for pace in self._paces):
             return
-        if begins_pacing:
-            self._begin_pacing(now)
-        elif self._pace is not None:
-            self._measure(now)
-        self._refused_at = now
-        self._accepted_since = 0
-        if self._pace is None:
-            self._paused_until = now + self._backoff.next()
-        else:
-            self._set_pace(now)
-            self._pace.take(self._pace.level(now), now)
-            self._paused_until = now + 1 / self._rate
+        amount = demand.of(unit)
+        if hint.limit is not None:
+            self._add_pace(unit, hint.limit, amount, now).estimate.surety = _ESTABLISHED
+        elif self._episode is None and self._crossings.last is not None:
+            last = self._crossings.last
+            through = self._sums.of(unit) - last.sums.of(unit)
+            seconds = now - last.passed_at
+            if through > 0 and seconds > 0:
+                self._add_pace(unit, through / seconds, amount, now)
 
-    def _forget_old_calls(self, now: float) -> None:
-        """Calls of a time when few were asked for say nothing of the rate."""
-        while self._accepted_at and now - self._accepted_at[0] > _MEMORY_SECONDS:
-            self._accepted_at.popleft()
+    # For others.
 
-    def _begin_pacing(self, now: float) -> None:
-        # The fastest of all spans up to now: before a rush there may have been little to do.
-        spans = ((count, now - at) for count, at in enumerate(reversed(self._accepted_at), 1))
-        self._rate = _TOO_FAST * max(count / max(span, 0.1) for count, span in spans)
-        self._pace = Bucket(self._rate, self._pace_burst, now=now)
+    def memory(self, now: float) -> dict[str, float]:
+        """Rates by unit, how sure they are, and slots, as far as they were learned."""
+        known: dict[str, float] = {}
+        if self._slots.is_known:
+            known["slots"] = float(self._slots.limit)
+        for pace in self._paces:
+            known |= pace.memory()
+        return known
 
-    def _measure(self, now: float) -> None:
-        """At a refusal: what the calls accepted since the last one say of the rate."""
-        elapsed = now - self._refused_at
-        if self._accepted_since < _FEW or elapsed <= 0:
-            self._rate *= _TOO_FAST
-            self._rate_is_known = False
-            return
-        average = self._accepted_since / elapsed
-        refused_pace = self._rate * (1 + self._growth(now))
-        if refused_pace > average * _NEARLY:
-            # The pace was below the rate for a while, and the bucket may have overflowed: the
-            # rate is somewhere between the two.
-            self._rate = (average * refused_pace) ** 0.5
-            self._rate_is_known = False
-        else:
-            weight = min(1.0, self._accepted_since / _RECENT_CALLS) if self._rate_is_known else 1.0
-            self._rate += weight * (average - self._rate)
-            self._rate_is_known = True
+    def recall(self, memory: Mapping[str, float], remembered_at: float) -> None:
+        if "slots" in memory:
+            self._slots.set_limit(memory["slots"])
+        self._paces = [
+            pace
+            for unit in Unit
+            if (pace := Pace.recalled(unit, memory, remembered_at)) is not None
+        ]
 
-    def _growth(self, now: float) -> float:
-        """By what share the pace exceeds the measured rate, to find out more."""
-        calm = now - self._refused_at
-        if self._rate_is_known:
-            return float((max(0.0, calm - _STEADY_SECONDS) / _GROWTH_SECONDS) ** 3)
-        searched = min(max(0.0, calm - _SEARCH_HOLD_SECONDS), _LONGEST_SEARCH_SECONDS)
-        return float(_SEARCH_GROWTH**searched - 1)
+    def room(self, now: float) -> float:
+        room = max(0.0, 1 - self.in_flight / max(1, self._slots.limit))
+        return min([room, *(pace.fullness(now) for pace in self._paces)])
 
-    def _set_pace(self, now: float) -> None:
-        assert self._pace is not None
-        growth = self._growth(now)
-        if growth > _UNPACED_GROWTH:
-            self._pace = None
-            self._rate_is_known = False
-            self._recent.clear()
-            self._accepted_at.clear()
-            return
-        self._pace.set_rate(self._rate * (1 + _EXCESS + growth), self._pace_burst, now)
-
-    def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
+    def expected_wait(self, ahead: Backlog, demand: Demand, now: float) -> float:
         wait = max(0.0, self._paused_until - now)
-        if self._pace is not None:
-            wait = max(wait, (ahead + 1) / self._rate)
-        beyond = ahead + 1 - (int(self._slots) - self.in_flight)
+        for pace in self._paces:
+            wait = max(wait, pace.time_until(ahead.of(pace.unit) + demand.of(pace.unit), now))
+        beyond = ahead.calls + 1 - (self._slots.limit - self.in_flight)
         if beyond > 0 and self._service.mean is not None:
-            wait = max(wait, beyond * self._service.mean / max(1, int(self._slots)))
+            wait = max(wait, beyond * self._service.mean / max(1, self._slots.limit))
         return wait
 
     def snapshot(self, now: float) -> dict[str, float | int | str | None]:
+        per_minute = {pace.unit: round(pace.rate * 60, 3) for pace in self._paces}
         return {
             "in_flight": self.in_flight,
-            "slots": int(self._slots),
-            "per_minute": None if self._pace is None else round(self._rate * 60, 3),
+            "slots": self._slots.limit,
+            "per_minute": per_minute.get(Unit.REQUESTS),
+            **{
+                f"{unit.value}_per_minute": rate
+                for unit, rate in per_minute.items()
+                if unit is not Unit.REQUESTS
+            },
             "paused_for_seconds": round(max(0.0, self._paused_until - now), 3),
         }
+
+
+def _slack(pace: Pace) -> float:
+    return pace.slack

@@ -9,20 +9,24 @@ until all others of the window were; so fairness is as without windows, but for 
 counts as a job is what the client's jobs have cost lately: windows as wide as estimates that are
 too high, and not alike, would let some be served many times before others are.
 
-Before all that are open come those that are *late*: their clients were charged too much for calls
-that have ended since, or are new, while all others have calls under way.
+Clients of small jobs stay in a window for many of them. So turns come in *rounds*: nobody gets the
+second job of a window before all that are open have had a first, and a client that comes has its
+first job as soon as each of the others has had one.
+
+In each round, before all that are open, come those that are *late*: their clients were charged too
+much for calls that have ended since, or are new, while all others have calls under way.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from forebay.actors.scheduling.flows import Flow, Ticket
-from forebay.actors.scheduling.shares import Share, ShareTable
+from forebay.actors.scheduling.shares import ShareTable
+from forebay.actors.scheduling.standing import Standing
 
 _serials = itertools.count()
 _SMALL = 64
@@ -32,11 +36,12 @@ _SMALL = 64
 class Entry:
     """A flow's place in one order; out of date once a newer one was made or its job is gone."""
 
-    __slots__ = ("arrival", "flow", "live", "share")
+    __slots__ = ("arrival", "flow", "live", "precedence", "standing")
 
-    def __init__(self, flow: Flow, share: Share[str]) -> None:
+    def __init__(self, flow: Flow, standing: Standing) -> None:
         self.flow = flow
-        self.share = share
+        self.standing = standing
+        self.precedence = flow.key.priority.precedence
         self.live = True
         self.arrival = -1
 
@@ -56,12 +61,13 @@ class Turn(IntEnum):
     CLOSED = 2
 
 
-Rank: TypeAlias = tuple[Turn, float, int]
-"""Whose turn, where clients differ; among equals who came first."""
+Rank: TypeAlias = tuple[bool, int, Turn, float, float, int, int]
+"""Whether it has to wait for another window, its round, where it stands to the window and, unless
+it is open, how far from it. Among equal clients, whose job has waited longest; among one client's
+jobs, which is of the highest priority; and of these which came first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """The job that is next at one target."""
 
     rank: Rank
@@ -74,16 +80,19 @@ class FlowOrder:
 
     def __init__(self, shares: ShareTable[str]) -> None:
         self._shares = shares
-        self._heaps: dict[Turn, list[tuple[Rank, int, Entry]]] = {turn: [] for turn in Turn}
+        self._heaps: tuple[list[tuple[Rank, int, Entry]], ...] = tuple([] for _ in Turn)
+        """By turn."""
         self._tidy_at = _SMALL
+        self._moved = False
+        """An entry was found to stand elsewhere, maybe before one that was looked at already."""
 
     def __len__(self) -> int:
         """Entries held, with those that are out of date."""
-        return sum(map(len, self._heaps.values()))
+        return sum(map(len, self._heaps))
 
     @property
     def is_empty(self) -> bool:
-        return not len(self)
+        return not any(self._heaps)
 
     def add(self, entry: Entry) -> None:
         """An entry whose flow has, or is about to have, a job waiting."""
@@ -94,27 +103,53 @@ class FlowOrder:
 
     def _tidy(self) -> None:
         """While a target is closed nobody gets to what is out of date behind its first job."""
-        for heap in self._heaps.values():
+        for heap in self._heaps:
             heap[:] = [item for item in heap if item[2].live]
             heapq.heapify(heap)
         self._tidy_at = max(_SMALL, 2 * len(self))
 
     def _rank(self, entry: Entry) -> Rank:
-        opens_at = entry.share.opens_at
-        if opens_at < self._shares.window_start:
-            return Turn.LATE, opens_at, entry.arrival
-        if opens_at <= self._shares.window_end:
-            return Turn.OPEN, 0.0, entry.arrival
-        return Turn.CLOSED, opens_at, entry.arrival
+        share = entry.standing.share
+        shares = self._shares
+        opens_at = share.opens_at
+        age = entry.standing.oldest() if entry.standing.is_mixed else entry.arrival
+        own = entry.precedence, entry.arrival
+        if opens_at < shares.window_start:
+            return False, shares.round_of(share), Turn.LATE, opens_at, age, *own
+        if opens_at <= shares.window_end or share.is_new:
+            return False, shares.round_of(share), Turn.OPEN, 0.0, age, *own
+        return True, 0, Turn.CLOSED, opens_at, age, *own
 
     def _insert(self, entry: Entry) -> None:
         rank = self._rank(entry)
-        heapq.heappush(self._heaps[rank[0]], (rank, next(_serials), entry))
+        heapq.heappush(self._heaps[rank[2]], (rank, next(_serials), entry))
 
     def first(self) -> Candidate | Flow | None:
         """The job that is next here. A flow where one turned out to be empty: it was dropped;
         tell its lane and ask again. None: nobody waits."""
-        while (heap := self._first_heap()) is not None:
+        self._admit()
+        while True:
+            self._moved = False
+            late, is_open, closed = self._heaps
+            first = self._look(late) if late else None
+            if is_open and not isinstance(first, Flow):
+                first = _better(first, self._look(is_open))
+            if first is None and closed:
+                first = self._look(closed)
+            if not self._moved or isinstance(first, Flow):
+                return first
+
+    def _admit(self) -> None:
+        """The window has moved on: more may be open."""
+        closed = self._heaps[Turn.CLOSED]
+        while closed and closed[0][0][3] <= self._shares.window_end:
+            entry = heapq.heappop(closed)[2]
+            if entry.live:
+                self._insert(entry)
+
+    def _look(self, heap: list[tuple[Rank, int, Entry]]) -> Candidate | Flow | None:
+        """The first of those who stand alike to the window."""
+        while heap:
             rank, _, entry = heap[0]
             ticket = entry.look() if entry.live else None
             if ticket is not None and self._rank(entry) == rank:
@@ -122,28 +157,21 @@ class FlowOrder:
             heapq.heappop(heap)
             if ticket is not None:
                 self._insert(entry)
+                self._moved = True
             elif entry.live:
                 return entry.flow
         return None
 
-    def _first_heap(self) -> list[tuple[Rank, int, Entry]] | None:
-        closed = self._heaps[Turn.CLOSED]
-        while closed and closed[0][0][1] <= self._shares.window_end:
-            entry = heapq.heappop(closed)[2]
-            if entry.live:
-                self._insert(entry)
-        return next(filter(None, self._heaps.values()), None)
-
     def open_window(self, candidate: Candidate) -> bool:
         """It is the turn of the candidate's client; whether others may be before it now."""
-        turn = candidate.rank[0]
+        turn = candidate.rank[2]
         if turn is Turn.CLOSED or (turn is Turn.LATE and not self._heaps[Turn.OPEN]):
-            self._shares.open_window(candidate.entry.share)
+            self._shares.open_window(candidate.entry.standing.share)
         return turn is Turn.CLOSED
 
     def set_aside(self, entry: Entry) -> None:
         """Take out the entry of the candidate that ``first`` has just given."""
-        heap = self._heaps[self._rank(entry)[0]]
+        heap = self._heaps[self._rank(entry)[2]]
         assert heap[0][2] is entry
         heapq.heappop(heap)
 
@@ -151,3 +179,9 @@ class FlowOrder:
         """Undo :meth:`set_aside`, unless the entry is out of date."""
         if entry.live:
             self._insert(entry)
+
+
+def _better(first: Candidate | None, second: Candidate | Flow | None) -> Candidate | Flow | None:
+    if first is None or isinstance(second, Flow):
+        return second
+    return first if second is None or first.rank < second.rank else second

@@ -11,7 +11,7 @@ it waits for. Anybody else would spend what it is waiting for, and large jobs wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -21,10 +21,13 @@ from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Lane
 from forebay.actors.scheduling.order import Candidate, Entry, FlowOrder
 from forebay.actors.scheduling.shares import Share, ShareTable
+from forebay.actors.scheduling.standing import Standing
 from forebay.actors.scheduling.targets import PoolTarget, Route
+from forebay.actors.scheduling.turnover import Turnover
 
-CLASS_WEIGHTS = {TrafficClass.INTERACTIVE: 80.0, TrafficClass.BATCH: 20.0}
-"""How the classes split a pool while both wait; either borrows what the other leaves."""
+BATCH_SHARE = 20.0
+"""Per cent of a pool that are for the batch class while both classes wait; either borrows what the
+other leaves."""
 
 _GRANTS_PER_PUMP = 256
 """Then the pump yields, so that a thousand grants do not hold up everything else."""
@@ -36,19 +39,28 @@ class _Enrolment:
 
     flow: Flow
     lane: Lane
-    share: Share[str]
+    standing: Standing
     entries: dict[PoolTarget, Entry] = field(default_factory=dict)
 
 
 class Pool:
     """One provider account: gates that all its targets share, and its targets."""
 
-    def __init__(self, name: str, gates: Sequence[Gate]) -> None:
+    def __init__(
+        self, name: str, gates: Sequence[Gate], *, batch_share: float = BATCH_SHARE
+    ) -> None:
+        """
+        Args:
+            batch_share: per cent, above 0 and below 100.
+        """
         self.name = name
+        self._class_weights = _class_weights(batch_share)
         self._gates = tuple(gates)
         self.targets: dict[str, PoolTarget] = {}
         self.blocked: set[Gate] = set()
         """What first jobs were waiting for when the pool last pumped."""
+        self._shut: dict[Gate, float] = {}
+        """Of these, those that are closed whoever comes, and until when."""
         self.barring: set[Ticket] = set()
         """These first jobs."""
         self.deferring: set[Pool] = set()
@@ -65,8 +77,9 @@ class Pool:
             traffic_class: ShareTable() for traffic_class in TrafficClass
         }
         self._enrolled: dict[Flow, _Enrolment] = {}
-        self._enrolled_by_share: dict[Share[str], set[_Enrolment]] = {}
+        self._standings: dict[Share[str], Standing] = {}
         self._class_shares: dict[TrafficClass, Share[TrafficClass]] = {}
+        self.turnover = Turnover()
         self._active: dict[PoolTarget, None] = {}
         """Targets that somebody may wait for; ordered, so that the same always comes out."""
 
@@ -87,6 +100,24 @@ class Pool:
         for target in self.targets.values():
             target.forget_ways()
 
+    def change_gates(self, gates: Sequence[Gate]) -> None:
+        """The account's limits were configured anew. What was granted keeps the gates that it has
+        passed."""
+        self._gates = tuple(gates)
+        for target in self.targets.values():
+            target.forget_ways()
+
+    def change_batch_share(self, batch_share: float) -> None:
+        """As of the constructor; for whoever comes from now on, and for those who wait."""
+        self._class_weights = _class_weights(batch_share)
+        for traffic_class, share in self._class_shares.items():
+            self._classes.change_weight(share, self._class_weights[traffic_class])
+
+    @property
+    def in_flight(self) -> int:
+        """Calls under way, at all targets."""
+        return sum(target.in_flight for target in self.targets.values())
+
     def remove_target(self, target: PoolTarget) -> None:
         """Forget an idle target."""
         if not target.idle:
@@ -96,7 +127,8 @@ class Pool:
 
     @property
     def backlogged_clients(self) -> int:
-        return len({enrolment.share for enrolment in self._enrolled.values()})
+        """Clients with jobs waiting; one that has jobs of both classes counts twice."""
+        return len(self._standings)
 
     @property
     def remembered_clients(self) -> int:
@@ -111,16 +143,32 @@ class Pool:
         key = flow.key
         share = self._clients[key.traffic_class].enter(key.client, flow.weight)
         self._class_shares[key.traffic_class] = self._classes.enter(
-            key.traffic_class, CLASS_WEIGHTS[key.traffic_class]
+            key.traffic_class, self._class_weights[key.traffic_class]
         )
-        enrolment = _Enrolment(flow, lane, share)
-        self._enrolled[flow] = enrolment
-        self._enrolled_by_share.setdefault(share, set()).add(enrolment)
-        self._push(enrolment)
+        standing = self._standings.get(share)
+        if standing is None:
+            standing = self._standings[share] = Standing(share)
+            late = share.counter - self.virtual_time(key.traffic_class)
+            self.turnover.came(key.traffic_class, late / share.usual if share.usual else 0.0)
+        enrolment = self._enrolled[flow] = _Enrolment(flow, lane, standing)
+        if standing.enter(flow):
+            self._push_all(standing)
+        else:
+            self._push(enrolment)
 
     def refresh(self, flow: Flow) -> None:
         """A job came back to the front of an enrolled flow."""
-        self._push(self._enrolled[flow])
+        enrolment = self._enrolled[flow]
+        if enrolment.standing.note(flow):
+            self._push_all(enrolment.standing)
+        else:
+            self._push(enrolment)
+
+    def _push_all(self, standing: Standing) -> None:
+        """The client's jobs go before where they stood. Entries are looked at lazily, which finds
+        those that have fallen behind but not these."""
+        for flow in standing.flows:
+            self._push(self._enrolled[flow])
 
     def _push(self, enrolment: _Enrolment) -> None:
         traffic_class = enrolment.flow.key.traffic_class
@@ -129,7 +177,7 @@ class Pool:
                 old = enrolment.entries.get(target)
                 if old is not None:
                     old.live = False
-                entry = Entry(enrolment.flow, enrolment.share)
+                entry = Entry(enrolment.flow, enrolment.standing)
                 enrolment.entries[target] = entry
                 order = target.orders.get(traffic_class)
                 if order is None:
@@ -142,11 +190,11 @@ class Pool:
         enrolment = self._enrolled.pop(flow)
         for entry in enrolment.entries.values():
             entry.live = False
-        peers = self._enrolled_by_share[enrolment.share]
-        peers.discard(enrolment)
-        if not peers:
-            del self._enrolled_by_share[enrolment.share]
-        self._clients[flow.key.traffic_class].leave(enrolment.share)
+        standing = enrolment.standing
+        standing.leave(flow)
+        if not standing.flows:
+            del self._standings[standing.share]
+        self._clients[flow.key.traffic_class].leave(standing.share)
         self._classes.leave(self._class_shares[flow.key.traffic_class])
 
     def settle(
@@ -163,16 +211,40 @@ class Pool:
         opened_at = share.opens_at
         self._clients[class_share.key].settle(share, charged, used)
         self._classes.settle(class_share, charged, used)
-        if share.opens_at < opened_at:
-            # Entries are looked at lazily, which finds those that open later but not this.
-            for enrolment in self._enrolled_by_share.get(share, ()):
-                self._push(enrolment)
+        if used:
+            self.turnover.settled(charged, used)
+        if share.opens_at < opened_at and (standing := self._standings.get(share)) is not None:
+            self._push_all(standing)
         self.pump_at_once(now)
 
     def look_again(self) -> None:
         """What first jobs wait for may have changed."""
         if self.blocked:
             self.ring()
+
+    # What forecasts ask.
+
+    @property
+    def standings(self) -> Mapping[Share[str], Standing]:
+        """Of all clients with jobs waiting."""
+        return self._standings
+
+    def standing_of(self, flow: Flow) -> Standing | None:
+        """None: no job waits in ``flow``."""
+        enrolment = self._enrolled.get(flow)
+        return None if enrolment is None else enrolment.standing
+
+    def lane_of(self, flow: Flow) -> Lane:
+        """Of a flow that has jobs waiting."""
+        return self._enrolled[flow].lane
+
+    def virtual_time(self, traffic_class: TrafficClass) -> float:
+        """How far clients of the class have come that are served."""
+        return self._clients[traffic_class].virtual_time
+
+    def class_share(self, traffic_class: TrafficClass) -> Share[TrafficClass] | None:
+        """None: it was never asked for."""
+        return self._class_shares.get(traffic_class)
 
     # The pump.
 
@@ -184,6 +256,16 @@ class Pool:
         """
         self._wakes_at = self._grant_all(now)
         return self._wakes_at
+
+    def pump_for(self, lane: Lane, now: float) -> None:
+        """A job came to ``lane``: grant it at once if it can be."""
+        shut = self._shut
+        if shut and all(
+            target.is_shut(shut, now) for target in lane.targets if target.pool is self
+        ):
+            # By what changes only when a call ends, or in time: whoever pumps then looks at all.
+            return
+        self.pump_at_once(now)
 
     def pump_at_once(self, now: float) -> None:
         """Grant without waiting for whoever pumps this pool, who is woken only if there is more
@@ -203,16 +285,21 @@ class Pool:
             while granted < _GRANTS_PER_PUMP and (first := self._first()) is not None:
                 target, order, candidate = first
                 ticket, entry = candidate.ticket, candidate.entry
-                ready, route, closed = target.readiness(ticket.demand, now)
+                demand = ticket.demand_at(target)
+                ready, route, closed = target.readiness(demand, now)
                 if ready > now or route is None:
                     self.blocked.update(closed)
                     self.barring.add(ticket)
                     # The first of its gates that opens no longer bars others, though the job
                     # itself may have to wait for the last.
-                    wake = min([wake, *(gate.ready_at(ticket.demand, now) for gate in closed)])
+                    for gate in closed:
+                        opens_at = gate.ready_at(demand, now)
+                        wake = min(wake, opens_at)
+                        if gate.same_for_all:
+                            self._shut[gate] = opens_at
                     continue
                 lane = self._enrolled[entry.flow].lane
-                preferred = lane.preferred(target, ticket.demand, now)
+                preferred = lane.preferred(target, ticket, now)
                 if preferred is None:
                     if order.open_window(candidate):
                         continue
@@ -241,6 +328,7 @@ class Pool:
         return wake
 
     def _forget_barring(self) -> None:
+        self._shut.clear()
         self.blocked.clear()
         self.barring.clear()
 
@@ -252,6 +340,8 @@ class Pool:
     def _first(self) -> tuple[PoolTarget, FlowOrder, Candidate] | None:
         """The job that is next among the targets that no blocked job bars."""
         targets = [target for target in self._active if self._is_open(target)]
+        if not targets:
+            return None
         best: tuple[PoolTarget, FlowOrder, Candidate] | None = None
         best_counter = inf
         for traffic_class in self._clients:
@@ -293,18 +383,24 @@ class Pool:
 
     def _grant(self, target: PoolTarget, route: Route, flow: Flow, now: float) -> None:
         ticket = flow.take_head()
-        for pool in {other.pool for other in self._enrolled[flow].lane.targets} - {self}:
-            if ticket in pool.barring:
-                pool.ring()
-        call = Call(ticket.demand, now)
+        enrolment = self._enrolled[flow]
+        lane, share = enrolment.lane, enrolment.standing.share
+        enrolment.standing.taken += 1
+        self.turnover.granted(flow.key.traffic_class)
+        lane.granted(target, ticket, now)
+        for other in lane.targets:
+            if other.pool is not self and ticket in other.pool.barring:
+                other.pool.ring()
+        demand = ticket.demand_at(target)
+        call = Call(demand, now)
         for gate in target.way(route):
             gate.take(call, now)
-        share = self._enrolled[flow].share
         class_share = self._class_shares[flow.key.traffic_class]
-        self._clients[flow.key.traffic_class].start(share, ticket.demand.tokens)
-        self._classes.start(class_share, ticket.demand.tokens)
+        self._clients[flow.key.traffic_class].start(share, demand.tokens)
+        self._classes.start(class_share, demand.tokens)
         self.grants += 1
         target.in_flight += 1
+        target.pace.add(now)
         ticket.state = TicketState.GRANTED
         ticket.granted(Grant(target, route, call, share, class_share))
 
@@ -332,6 +428,10 @@ class Pool:
         self.out = reason
         for target in list(self.targets.values()):
             self.take_out(target, reason)
+
+
+def _class_weights(batch_share: float) -> dict[TrafficClass, float]:
+    return {TrafficClass.INTERACTIVE: 100 - batch_share, TrafficClass.BATCH: batch_share}
 
 
 def _no_bell() -> None:

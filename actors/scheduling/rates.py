@@ -8,7 +8,10 @@ otherwise a prompt larger than the bucket could never be served.
 
 from __future__ import annotations
 
-from forebay.actors.scheduling.gates import Call, Demand, Gate, Outcome, Unit, surplus
+from collections.abc import Mapping
+
+from forebay.actors.scheduling.gates import Backlog, Call, Demand, Gate, Outcome, Unit, surplus
+from forebay.actors.scheduling.kept import KeptShare
 
 _ROUNDING = 1e-9
 """Seconds: what sums of intervals may be off by is no time to wait for."""
@@ -31,14 +34,19 @@ class Bucket:
         self._tat = now
 
     def ready_at(self, amount: float, now: float) -> float:
-        start = max(now, self._tat)
-        # In this order, so that a full bucket is ready at exactly ``now``, without rounding.
-        ready = start + (min(amount * self._interval, self._tolerance) - self._tolerance)
+        ready = self._tat
+        if ready < now:
+            ready = now
+        needed = amount * self._interval
+        if needed < self._tolerance:
+            # In this order, so that a full bucket is ready at exactly ``now``, without rounding.
+            ready += needed - self._tolerance
         return now if ready - now < _ROUNDING else ready
 
     def take(self, amount: float, now: float) -> None:
-        start = max(now, self._tat)
-        self._tat = start + amount * self._interval
+        if self._tat < now:
+            self._tat = now
+        self._tat += amount * self._interval
 
     def give_back(self, amount: float, now: float) -> None:
         """Undo taking ``amount``; a negative one is taken."""
@@ -50,6 +58,10 @@ class Bucket:
     def level(self, now: float) -> float:
         """Units in the bucket now; negative while in debt."""
         return (self._tolerance - max(0.0, self._tat - now)) / self._interval
+
+    def fullness(self, now: float) -> float:
+        """From 0, empty or in debt, to 1, full."""
+        return max(0.0, 1 - max(0.0, self._tat - now) / self._tolerance)
 
     def set_level(self, units: float, now: float) -> None:
         """So much is in the bucket, whatever was thought; negative: so much is owed."""
@@ -79,7 +91,9 @@ class RateGate(Gate):
         self.unit = unit
         self.rate = rate
         self.burst = burst
+        self.same_for_all = unit is Unit.REQUESTS
         self._bucket = Bucket(rate, burst, now=float("-inf"))
+        self._kept = KeptShare()
 
     def ready_at(self, demand: Demand, now: float) -> float:
         return self._bucket.ready_at(demand.of(self.unit), now)
@@ -88,12 +102,38 @@ class RateGate(Gate):
         self._bucket.take(call.demand.of(self.unit), now)
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
-        self._bucket.give_back(surplus(call.demand, outcome, self.unit), now)
+        unused = surplus(call.demand, outcome, self.unit)
+        if self.unit is not Unit.REQUESTS:
+            self._kept.note(call.demand.of(self.unit), unused, outcome)
+        self._bucket.give_back(unused, now)
 
-    def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
-        before = float(ahead) if self.unit is Unit.REQUESTS else ahead_tokens
+    def room(self, now: float) -> float:
+        return self._bucket.fullness(now)
+
+    def expected_wait(self, ahead: Backlog, demand: Demand, now: float) -> float:
+        before = self._kept.of(ahead.of(self.unit))
         own = min(demand.of(self.unit), self.burst)
         return self._bucket.time_until(before + own, now)
+
+    def used(self, now: float) -> float:
+        """Units that are missing in the bucket, debt included."""
+        return max(0.0, self.burst - self._bucket.level(now))
+
+    def take_over(self, taken: float, now: float) -> None:
+        """Count what was taken at a gate of another shape, as if it had been taken now."""
+        self._bucket.take(taken, now)
+
+    def change(self, *, rate: float, burst: float, now: float) -> None:
+        """Another limit: what was taken stays taken."""
+        self.rate = rate
+        self.burst = burst
+        self._bucket.set_rate(rate, burst, now)
+
+    def memory(self, now: float) -> dict[str, float]:
+        return {"missing": self.used(now)}
+
+    def recall(self, memory: Mapping[str, float], remembered_at: float) -> None:
+        self._bucket.set_level(self.burst - memory["missing"], remembered_at)
 
     def snapshot(self, now: float) -> dict[str, float | int | str | None]:
         return {

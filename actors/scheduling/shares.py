@@ -20,7 +20,7 @@ from typing import Generic, TypeVar
 
 _MOST_CREDIT = 4.0
 """Of the largest calls of late: by so many a share may be behind."""
-_FORGETTING = 0.999
+_FORGETTING = 0.9995
 _SMOOTHING = 0.2
 
 KeyT = TypeVar("KeyT", bound=Hashable)
@@ -30,7 +30,8 @@ class Share(Generic[KeyT]):
     """One holder of a counter."""
 
     __slots__ = (
-        "counter", "in_flight", "key", "listed", "pending", "settled", "usual", "waiting", "weight",
+        "counter", "in_flight", "key", "listed", "pending", "round", "settled", "usual", "waiting",
+        "weight",
     )  # fmt: skip
 
     def __init__(self, key: KeyT, weight: float, usual: float) -> None:
@@ -48,12 +49,19 @@ class Share(Generic[KeyT]):
         """How far its jobs usually move the counter once they are settled."""
         self.settled = False
         """Whether any of its calls was, so that ``usual`` is its own and not that of others."""
+        self.round = 0
+        """Before this round of its table it has had its job of each."""
         self.listed = False
         """Whether its table has it on the list of idle shares in debt."""
 
     @property
     def busy(self) -> bool:
         return self.waiting > 0 or self.in_flight > 0
+
+    @property
+    def is_new(self) -> bool:
+        """It has waited for its first job since it came."""
+        return not self.settled and not self.in_flight
 
     @property
     def served(self) -> float:
@@ -85,6 +93,8 @@ class ShareTable(Generic[KeyT]):
         self.window_start = 0.0
         self.window_end = 0.0
         """Shares that open in this span take turns in the order in which their jobs came."""
+        self.round = 0
+        """Of the turns that shares take: the round of the job that was started last."""
 
     def __len__(self) -> int:
         return len(self._shares)
@@ -102,10 +112,22 @@ class ShareTable(Generic[KeyT]):
         share.waiting += 1
         return share
 
+    def change_weight(self, share: Share[KeyT], weight: float) -> None:
+        """Another weight from now on. What is not settled stays what it is in tokens."""
+        share.counter -= share.pending
+        share.pending *= share.weight / weight
+        share.counter += share.pending
+        share.usual *= share.weight / weight
+        share.weight = weight
+
     def leave(self, share: Share[KeyT]) -> None:
         """One flow less has jobs waiting."""
         share.waiting -= 1
         self._retire(share)
+
+    def round_of(self, share: Share[KeyT]) -> int:
+        """In which round the next job of ``share`` starts: it makes up for none that it missed."""
+        return max(self.round, share.round)
 
     def open_window(self, share: Share[KeyT]) -> None:
         """It is the turn of ``share``, and of all that are no more than half a job from it."""
@@ -118,12 +140,14 @@ class ShareTable(Generic[KeyT]):
             self.virtual_time = share.served
             self._forget_idle()
         step = cost / share.weight
-        self._largest_step = max(step, self._largest_step * _FORGETTING)
+        self._note_step(step)
         # Waiting for a target that is closed for hours earns no credit at the others.
         credit = _MOST_CREDIT * self._largest_step
         share.counter = max(share.counter, self.virtual_time - credit) + step
         share.pending += step
         share.in_flight += 1
+        self.round = self.round_of(share)
+        share.round = self.round + 1
 
     def settle(self, share: Share[KeyT], charged: float, used: float) -> None:
         """A call that was started with a cost of ``charged`` tokens ended and has used ``used``;
@@ -133,8 +157,15 @@ class ShareTable(Generic[KeyT]):
         share.pending = share.pending - charged / share.weight if share.in_flight else 0.0
         if used:
             share.learn(used / share.weight)
+            self._note_step(used / share.weight)
             self._usual_cost += _SMOOTHING * (used - self._usual_cost)
+        else:
+            share.round -= 1
         self._retire(share)
+
+    def _note_step(self, step: float) -> None:
+        faded = self._largest_step * _FORGETTING
+        self._largest_step = max(faded, step)
 
     def _retire(self, share: Share[KeyT]) -> None:
         if share.busy:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from forebay.actors.scheduling.averages import RecentCount
+from forebay.actors.scheduling.first_contents import FirstContents
 from forebay.actors.scheduling.flows import TrafficClass
 from forebay.actors.scheduling.gates import Demand, Gate
 from forebay.actors.scheduling.lanes import Lane
 from forebay.actors.scheduling.order import FlowOrder
+from forebay.actors.scheduling.prices import Price
 
 if TYPE_CHECKING:
     from forebay.actors.scheduling.pool import Pool
+
+_PACE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +41,10 @@ class PoolTarget:
             raise ValueError(f"target {name!r} needs at least one route")
         self.pool = pool
         self.name = name
+        self.full_name = f"{pool.name}/{name}"
         self._gates = tuple(gates)
         self._ways: dict[Route, tuple[Gate, ...]] = {}
+        self._common: tuple[Gate, ...] | None = None
         self.routes = tuple(routes)
         self.out: str | None = None
         """Why the target is taken out; None while it serves."""
@@ -47,6 +53,11 @@ class PoolTarget:
         self.orders: dict[TrafficClass, FlowOrder] = {}
         """Who waits for this target, by class."""
         self.in_flight = 0
+        self.pace = RecentCount(_PACE_SECONDS)
+        """Calls that were granted in about the last minute."""
+        self.price: Price | None = None
+        """None: nobody has said."""
+        self.first_contents = FirstContents()
 
     @property
     def idle(self) -> bool:
@@ -63,20 +74,30 @@ class PoolTarget:
         self._gates = (*self._gates, gate)
         self.forget_ways()
 
+    def change_gates(self, gates: Sequence[Gate], routes: Sequence[Route]) -> None:
+        """Its limits or hosts were configured anew. What was granted keeps the gates that it has
+        passed."""
+        self._gates = tuple(gates)
+        self.routes = tuple(routes)
+        self.forget_ways()
+
     def forget_ways(self) -> None:
         """The gates of the pool or of the target have changed."""
         self._ways.clear()
+        self._common = None
 
     def way(self, route: Route) -> tuple[Gate, ...]:
         """All gates that a call by ``route`` passes."""
         way = self._ways.get(route)
         if way is None:
-            way = self._ways[route] = (*self.pool.gates, *self._gates, *route.gates)
+            way = self._ways[route] = (*self.common_gates(), *route.gates)
         return way
 
-    def common_gates(self) -> Iterable[Gate]:
-        yield from self.pool.gates
-        yield from self._gates
+    def common_gates(self) -> tuple[Gate, ...]:
+        """Those that every call passes, by whatever route."""
+        if self._common is None:
+            self._common = (*self.pool.gates, *self._gates)
+        return self._common
 
     def readiness(self, demand: Demand, now: float) -> tuple[float, Route | None, list[Gate]]:
         """When ``demand`` may pass here, by which route (None: each is barred by a job that was
@@ -87,24 +108,36 @@ class PoolTarget:
             gate_ready = gate.ready_at(demand, now)
             if gate_ready > now:
                 closed.append(gate)
-            ready = max(ready, gate_ready)
+            if gate_ready > ready:
+                ready = gate_ready
         best: Route | None = None
         best_ready = inf
         closed_routes: list[Gate] = []
+        blocked = self.pool.blocked
         for route in self.routes:
-            if not self.pool.blocked.isdisjoint(route.gates):
+            if blocked and not blocked.isdisjoint(route.gates):
                 continue  # barred by a job that waits for this route
             route_ready = -inf
             for gate in route.gates:
                 gate_ready = gate.ready_at(demand, now)
                 if gate_ready > now:
                     closed_routes.append(gate)
-                route_ready = max(route_ready, gate_ready)
+                if gate_ready > route_ready:
+                    route_ready = gate_ready
             if best is None or route_ready < best_ready:
                 best, best_ready = route, route_ready
         if best_ready > now:
             closed += closed_routes
         return max(ready, best_ready), best, closed
+
+    def is_shut(self, shut: Mapping[Gate, float], now: float) -> bool:
+        """Whether one of the gates in ``shut``, which are closed until the times there, bars every
+        way to this target."""
+        closed = [gate for gate, until in shut.items() if until > now]
+        common = self.common_gates()
+        if any(gate in common for gate in closed):
+            return True
+        return all(any(gate in route.gates for gate in closed) for route in self.routes)
 
     def has_room(self, demand: Demand, now: float) -> bool:
         """Whether this demand would be granted here at once."""
@@ -113,27 +146,8 @@ class PoolTarget:
         ready, _, _ = self.readiness(demand, now)
         return ready <= now and self.pool.blocked.isdisjoint(self.common_gates())
 
-    def blocking_gate(self, demand: Demand, now: float) -> tuple[Gate, float] | None:
-        """The gate that a job which waits here waits for longest, and for how many seconds."""
-        ahead = max(0, sum(lane.waiting for lane in self.lanes) - 1)
-        ahead_tokens = max(
-            0.0, math.fsum(lane.waiting_tokens for lane in self.lanes) - demand.tokens
-        )
-        worst: tuple[Gate, float] | None = None
-        for gate in self.common_gates():
-            worst = _longer(worst, gate, gate.expected_wait(ahead, ahead_tokens, demand, now))
-        best: tuple[Gate, float] | None = None
-        for route in self.routes:
-            here: tuple[Gate, float] | None = None
-            for gate in route.gates:
-                share = ahead // len(self.routes)
-                here = _longer(here, gate, gate.expected_wait(share, ahead_tokens, demand, now))
-            if here is not None and (best is None or here[1] < best[1]):
-                best = here
-        if best is not None:
-            worst = _longer(worst, *best)
-        return worst
-
-
-def _longer(worst: tuple[Gate, float] | None, gate: Gate, wait: float) -> tuple[Gate, float] | None:
-    return (gate, wait) if worst is None or wait > worst[1] else worst
+    def room(self, now: float) -> float:
+        """How much is left of the limit that has least left, by the best route: 0 to 1."""
+        routes = (min((gate.room(now) for gate in r.gates), default=1.0) for r in self.routes)
+        common = min((gate.room(now) for gate in self.common_gates()), default=1.0)
+        return min(common, max(routes))

@@ -5,14 +5,29 @@ by itself, and what an answer says is compared with what was thought when its ca
 difference corrects what is thought now. Only the answer to the call that was started last is
 believed. Less than was thought counts at once; more is taken on by halves, since several servers
 of one provider may each know a part.
+
+Both count in estimates, so near the end of the limit a call may be refused that should have passed.
+Each time the gate gets more cautious and leaves a little in the bucket, which costs nothing: what
+comes back is used as fast.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
-from forebay.actors.scheduling.gates import Call, Demand, Gate, Outcome, Unit, surplus
+from forebay.actors.scheduling.gates import (
+    Backlog,
+    Call,
+    Demand,
+    Ending,
+    Gate,
+    Outcome,
+    Unit,
+    surplus,
+)
+from forebay.actors.scheduling.kept import KeptShare
 from forebay.actors.scheduling.rates import Bucket
 from forebay.actors.scheduling.windows import Shape
 
@@ -20,6 +35,12 @@ _USUAL_WINDOW = 60.0
 """Seconds, where nobody has said yet."""
 _LEAST_BURST_SECONDS = 1.0
 _TRUST = 0.5
+_CAUTION_STEP = 0.5
+"""Of a refused call's demand."""
+_MOST_CAUTION = 0.25
+"""Of all that fits."""
+_CALM = 0.999
+"""What is left of the caution after each call that was taken on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +77,7 @@ class ToldLimit(Gate):
     def __init__(self, name: str, unit: Unit) -> None:
         super().__init__(name)
         self.unit = unit
+        self._kept = KeptShare()
         self._beliefs: dict[Call, _Belief] = {}
         """Of the calls under way, in the order in which they were started."""
         self._told_by = -inf
@@ -67,6 +89,8 @@ class ToldLimit(Gate):
         """The most that was ever left, as far as was seen."""
         self._bucket: Bucket | None = None
         """Of a smooth limit."""
+        self._caution = 0.0
+        """Units that stay in the bucket."""
         self._left: float | None = None
         """In this window, of a limit that comes back at once."""
         self._resets_at = inf
@@ -146,7 +170,7 @@ class ToldLimit(Gate):
     def ready_at(self, demand: Demand, now: float) -> float:
         amount = demand.of(self.unit)
         if self._bucket is not None:
-            return self._bucket.ready_at(amount, now)
+            return self._bucket.ready_at(amount + self._caution, now)
         self._turn(now)
         if self._left is None or min(amount, self._limit or amount) <= self._left:
             return now
@@ -161,7 +185,15 @@ class ToldLimit(Gate):
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
         belief = self._beliefs.pop(call, None)
         if belief is not None:
-            self._change(surplus(call.demand, outcome, self.unit), now)
+            unused = surplus(call.demand, outcome, self.unit)
+            if outcome.ending is Ending.REFUSED:
+                step = _CAUTION_STEP * belief.amount
+                self._caution = min(self._caution + step, _MOST_CAUTION * self._capacity)
+            else:
+                self._caution *= _CALM
+            if self.unit is not Unit.REQUESTS:
+                self._kept.note(belief.amount, unused, outcome)
+            self._change(unused, now)
 
     def _change(self, amount: float, now: float) -> None:
         if self._bucket is not None:
@@ -169,16 +201,49 @@ class ToldLimit(Gate):
         elif self._left is not None:
             self._left += amount
 
-    def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
-        before = float(ahead) if self.unit is Unit.REQUESTS else ahead_tokens
-        amount = before + demand.of(self.unit)
+    def room(self, now: float) -> float:
         if self._bucket is not None:
-            return self._bucket.time_until(amount, now)
+            return self._bucket.fullness(now)
+        self._turn(now)
+        if self._left is None or not self._limit:
+            return 1.0
+        return min(1.0, max(0.0, self._left / self._limit))
+
+    def expected_wait(self, ahead: Backlog, demand: Demand, now: float) -> float:
+        before = self._kept.of(ahead.of(self.unit))
+        own = demand.of(self.unit)
+        amount = before + min(own, self._limit or own)
+        if self._bucket is not None:
+            return self._bucket.time_until(amount + self._caution, now)
         self._turn(now)
         if self._left is None or amount <= self._left:
             return 0.0
         windows = 0.0 if not self._limit else (amount - self._left - 1e-9) // self._limit
         return max(0.0, self._resets_at - now) + windows * self._window
+
+    def memory(self, now: float) -> dict[str, float]:
+        if self._limit is None and self._left is None:
+            return {}
+        memory = {"window": self._window, "capacity": self._capacity}
+        if self._limit is not None:
+            memory["limit"] = self._limit
+        if self._bucket is not None:
+            memory["level"] = self._bucket.level(now)
+        elif self._left is not None:
+            memory |= {"left": self._left, "resets_in": self._resets_at - now}
+        return memory
+
+    def recall(self, memory: Mapping[str, float], remembered_at: float) -> None:
+        self._window, self._capacity = memory["window"], memory["capacity"]
+        self._limit = memory.get("limit")
+        if "level" in memory and self._limit is not None:
+            rate = self._limit / self._window
+            capacity = max(self._capacity, rate * _LEAST_BURST_SECONDS, 1.0)
+            self._bucket = Bucket(rate, capacity, now=remembered_at)
+            self._bucket.set_level(memory["level"], remembered_at)
+        elif "left" in memory:
+            self._left = memory["left"]
+            self._resets_at = remembered_at + memory["resets_in"]
 
     def snapshot(self, now: float) -> dict[str, float | int | str | None]:
         level = self._left if self._bucket is None else self._bucket.level(now)

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
+from collections.abc import Mapping
 from enum import StrEnum
 
-from forebay.actors.scheduling.gates import Call, Demand, Gate, Outcome, Unit, surplus
+from forebay.actors.scheduling.gates import Backlog, Call, Demand, Gate, Outcome, Unit, surplus
+from forebay.actors.scheduling.kept import KeptShare
 
 _ROUNDING = 1e-9
 """Units: what sums may be off by."""
@@ -46,6 +48,7 @@ class WindowGate(Gate):
         self.unit = unit
         self.limit = limit
         self.window = window
+        self._kept = KeptShare()
 
     @abstractmethod
     def used(self, now: float) -> float:
@@ -59,6 +62,14 @@ class WindowGate(Gate):
     def _add(self, amount: float, taken_at: float, now: float) -> None:
         """``amount``, negative where it comes back, for a call that was taken at ``taken_at``."""
 
+    def change(self, limit: float) -> None:
+        """Another limit: what was taken stays taken."""
+        self.limit = limit
+
+    @abstractmethod
+    def take_over(self, taken: float, now: float) -> None:
+        """Count what was taken at a gate of another shape, as if it had been taken now."""
+
     def ready_at(self, demand: Demand, now: float) -> float:
         return self._free_at(max(0.0, self.limit - demand.of(self.unit)), now)
 
@@ -66,10 +77,16 @@ class WindowGate(Gate):
         self._add(call.demand.of(self.unit), now, now)
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
-        self._add(-surplus(call.demand, outcome, self.unit), call.started_at, now)
+        unused = surplus(call.demand, outcome, self.unit)
+        if self.unit is not Unit.REQUESTS:
+            self._kept.note(call.demand.of(self.unit), unused, outcome)
+        self._add(-unused, call.started_at, now)
 
-    def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
-        before = float(ahead) if self.unit is Unit.REQUESTS else ahead_tokens
+    def room(self, now: float) -> float:
+        return min(1.0, max(0.0, 1 - self.used(now) / self.limit))
+
+    def expected_wait(self, ahead: Backlog, demand: Demand, now: float) -> float:
+        before = self._kept.of(ahead.of(self.unit))
         beyond = self.used(now) + before + min(self.limit, demand.of(self.unit)) - self.limit
         if beyond <= 0:
             return 0.0
@@ -110,6 +127,18 @@ class FixedWindowGate(WindowGate):
     def used(self, now: float) -> float:
         self._turn(now)
         return self._used
+
+    def take_over(self, taken: float, now: float) -> None:
+        self._add(taken, now, now)
+
+    def memory(self, now: float) -> dict[str, float]:
+        return {"used": self.used(now), "ends_in": self._ends_at - now}
+
+    def recall(self, memory: Mapping[str, float], remembered_at: float) -> None:
+        # Windows end by the calendar, whatever the time of saving was off by.
+        windows = round((self._ends_at - remembered_at - memory["ends_in"]) / self.window)
+        self._used = max(0.0, memory["used"] - max(0, windows) * self.limit)
+        self._ends_at -= min(0, windows) * self.window
 
     def _free_at(self, amount: float, now: float) -> float:
         self._turn(now)
@@ -154,6 +183,22 @@ class RollingWindowGate(WindowGate):
     def used(self, now: float) -> float:
         self._turn(now)
         return self._counted + self._owed
+
+    def take_over(self, taken: float, now: float) -> None:
+        if taken > 0:
+            self._add(taken, now, now)
+
+    def memory(self, now: float) -> dict[str, float]:
+        self._turn(now)
+        taken = {str(now - (step + 0.5) * self._step): amount for step, amount in self._sums}
+        return taken | {"owed": self._owed}
+
+    def recall(self, memory: Mapping[str, float], remembered_at: float) -> None:
+        for ago, amount in memory.items():
+            if ago == "owed":
+                self._owed += amount
+            else:
+                self._put(amount, (remembered_at - float(ago)) // self._step)
 
     def _free_at(self, amount: float, now: float) -> float:
         left = self.used(now)

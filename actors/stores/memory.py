@@ -12,7 +12,14 @@ from typing import Final
 
 import trio
 
-from forebay.actors.stores.responses import ResponseStore, StoredItem, StoredResponse
+from forebay.actors.config import StateSettings
+from forebay.actors.stores.responses import (
+    KnownResponse,
+    RemoteResponse,
+    ResponseStore,
+    StoredItem,
+    StoredResponse,
+)
 
 _RESPONSE_OVERHEAD: Final = 512
 _ITEM_OVERHEAD: Final = 320
@@ -24,10 +31,19 @@ _REFERENCE_BYTES: Final = 8
 class StoreLimits:
     """What a store may hold, all owners together."""
 
-    responses: int = 100_000
-    bytes: int = 256 * 1024 * 1024
-    seconds: float = 30 * 86_400
-    """How long an answer is kept: as long as OpenAI keeps them."""
+    responses: int
+    bytes: int
+    seconds: float
+    """How long an answer is kept."""
+
+    @classmethod
+    def of(cls, settings: StateSettings) -> StoreLimits:
+        """As they are configured."""
+        return cls(
+            responses=settings.max_responses,
+            bytes=settings.max_bytes,
+            seconds=settings.keep_ms / 1000,
+        )
 
 
 @dataclass(slots=True)
@@ -40,7 +56,7 @@ class _Held:
 
 @dataclass(slots=True)
 class _Kept:
-    response: StoredResponse
+    response: KnownResponse
     until: float
 
 
@@ -55,22 +71,24 @@ class _Shelf:
     """By the id of an item: all different ones that have it, the latest last."""
     size: int = 0
 
-    def add(self, response: StoredResponse, until: float) -> None:
-        shared = replace(
-            response,
-            input_items=tuple(map(self._hold, response.input_items)),
-            output_items=tuple(map(self._hold, response.output_items)),
-        )
-        self.kept[response.id] = _Kept(shared, until)
-        self.size += _own_size(shared)
+    def add(self, response: KnownResponse, until: float) -> None:
+        if isinstance(response, StoredResponse):
+            response = replace(
+                response,
+                input_items=tuple(map(self._hold, response.input_items)),
+                output_items=tuple(map(self._hold, response.output_items)),
+            )
+        self.kept[response.id] = _Kept(response, until)
+        self.size += _own_size(response)
 
     def remove(self, response_id: str) -> bool:
         kept = self.kept.pop(response_id, None)
         if kept is None:
             return False
         self.size -= _own_size(kept.response)
-        for item in kept.response.items:
-            self._let_go(item)
+        if isinstance(kept.response, StoredResponse):
+            for item in kept.response.items:
+                self._let_go(item)
         return True
 
     def _hold(self, item: StoredItem) -> StoredItem:
@@ -95,7 +113,9 @@ class _Shelf:
             del self.latest[item.id]
 
 
-def _own_size(response: StoredResponse) -> int:
+def _own_size(response: KnownResponse) -> int:
+    if isinstance(response, RemoteResponse):
+        return _RESPONSE_OVERHEAD
     references = len(response.input_items) + len(response.output_items)
     return len(response.body) + _RESPONSE_OVERHEAD + references * _REFERENCE_BYTES
 
@@ -104,25 +124,29 @@ class MemoryResponseStore(ResponseStore):
     """Forgets all when the process ends."""
 
     def __init__(
-        self, limits: StoreLimits | None = None, *, clock: Callable[[], float] = trio.current_time
+        self, limits: StoreLimits, *, clock: Callable[[], float] = trio.current_time
     ) -> None:
         """
         Args:
             clock: seconds, never going back.
         """
-        self._limits = limits or StoreLimits()
+        self._limits = limits
         self._clock = clock
         self._shelves: dict[str, _Shelf] = {}
 
     def __len__(self) -> int:
         return sum(len(shelf.kept) for shelf in self._shelves.values())
 
+    def change_limits(self, limits: StoreLimits) -> None:
+        """Hold no more than that from the next answer on, and keep those that come for so long."""
+        self._limits = limits
+
     @property
     def size(self) -> int:
         """Bytes held, roughly."""
         return sum(shelf.size for shelf in self._shelves.values())
 
-    async def put(self, owner: str, response: StoredResponse) -> None:
+    async def put(self, owner: str, response: KnownResponse) -> None:
         now = self._clock()
         self._forget_old(now)
         shelf = self._shelves.setdefault(owner, _Shelf())
@@ -133,7 +157,7 @@ class MemoryResponseStore(ResponseStore):
         while len(self) > self._limits.responses:
             self._forget_one(lambda shelf: len(shelf.kept))
 
-    async def get(self, owner: str, response_id: str) -> StoredResponse | None:
+    async def get(self, owner: str, response_id: str) -> KnownResponse | None:
         self._forget_old(self._clock())
         shelf = self._shelves.get(owner)
         kept = None if shelf is None else shelf.kept.get(response_id)

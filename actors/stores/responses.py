@@ -1,7 +1,8 @@
 """What a store of answers is: who keeps them, and for whom, is all that it knows.
 
-An answer is kept as JSON texts. Every operation names the *owner*, the client that the answer was
-given to: whatever is another owner's does not exist for it.
+An answer is kept as JSON texts; or, where its provider keeps it, only where that is. Every
+operation names the *owner*, the client that the answer was given to: whatever is another owner's
+does not exist for it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 
 class StoredItem(NamedTuple):
@@ -42,15 +43,30 @@ class StoredResponse:
         return len(self.body) + sum(len(item.text) for item in self.items)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteResponse:
+    """An answer that its provider keeps: what must be known here to ask for it there."""
+
+    id: str
+    """The provider's own, which is what the client knows it by."""
+    provider: str
+    """As configured."""
+    model_id: str
+    """The provider's own name of the model that was asked."""
+
+
+KnownResponse: TypeAlias = StoredResponse | RemoteResponse
+
+
 class ResponseStore(ABC):
     """Keeps answers. What it has no room for, or has had for long, it forgets."""
 
     @abstractmethod
-    async def put(self, owner: str, response: StoredResponse) -> None:
+    async def put(self, owner: str, response: KnownResponse) -> None:
         """Keep ``response``, in place of one that has the same id."""
 
     @abstractmethod
-    async def get(self, owner: str, response_id: str) -> StoredResponse | None: ...
+    async def get(self, owner: str, response_id: str) -> KnownResponse | None: ...
 
     @abstractmethod
     async def delete(self, owner: str, response_id: str) -> bool:

@@ -11,6 +11,7 @@ from forebay.actors.upstream.calls import (
     UpstreamFailure,
     open_call,
 )
+from forebay.actors.upstream.connect_faults import ConnectFault
 from forebay.actors.upstream.connections import ConnectionStack, OriginStatistics
 from forebay.actors.upstream.image_links import Allowance, ImageFetcher, LinkRefused
 
@@ -20,6 +21,7 @@ __all__ = [
     "BodyTooLong",
     "CallTimeouts",
     "ConnectFailed",
+    "ConnectFault",
     "ConnectionStack",
     "ImageFetcher",
     "LinkRefused",

@@ -24,6 +24,8 @@ import httpx
 import trio
 from httpx._decoders import SUPPORTED_DECODERS, ContentDecoder, MultiDecoder
 
+from forebay.actors.upstream.connect_faults import ConnectFault
+from forebay.actors.upstream.http_errors import Unreachable
 from forebay.actors.upstream.wire import CLOSE_GRACE
 
 
@@ -33,11 +35,26 @@ class UpstreamFailure(Exception):
 
 
 class ConnectFailed(UpstreamFailure):
-    """Nothing was sent, so the request can go elsewhere: no address, refused, TLS, or too slow."""
+    """Nothing was served, so the request can go elsewhere: no address, refused, TLS, a proxy, or
+    too slow."""
 
-    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        timed_out: bool = False,
+        fault: ConnectFault | None = None,
+        setting: str | None = None,
+    ) -> None:
+        """
+        Args:
+            fault: what its operator can do something about.
+            setting: where the proxy was configured that is at fault.
+        """
         super().__init__(message)
         self.timed_out = timed_out
+        self.fault = fault
+        self.setting = setting
 
 
 class NoAnswer(UpstreamFailure):
@@ -340,6 +357,8 @@ def _request(
 
 
 def _unanswered(error: httpx.TransportError) -> ConnectFailed | NoAnswer:
+    if isinstance(error, Unreachable):
+        return ConnectFailed(str(error), fault=error.fault, setting=error.setting)
     if isinstance(
         error,
         (

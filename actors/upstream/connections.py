@@ -8,8 +8,8 @@ counts against a limit, and nothing here waits for anything but the network.
 
 What it owns: which connection serves a request, when a request is sent again, and when a connection
 is closed. What it does not: how long anything may take (the request's extensions say so, `wire.py`
-holds to it), the reading of bodies (`bodies.py`), and what a failure means for the caller
-(`calls.py`).
+holds to it), the way through a proxy (`proxy_network.py`), the reading of bodies (`bodies.py`), and
+what a failure means for the caller (`calls.py`).
 
 Only HTTP/1.1 is spoken: over HTTP/2 a relayed stream costs more CPU, and one lost packet stalls
 all streams of a connection.
@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 import h11
 import httpcore
@@ -29,11 +30,18 @@ import httpx
 import trio
 
 from forebay.actors.upstream.bodies import AnswerBody, sendable_body
-from forebay.actors.upstream.http_errors import as_httpx_error
+from forebay.actors.upstream.connect_faults import ConnectFault
+from forebay.actors.upstream.http_errors import Unreachable, as_httpx_error
+from forebay.actors.upstream.proxies import Proxy, ProxyUnusable
+from forebay.actors.upstream.proxy_network import Forwarder, ProxyNetwork
+from forebay.actors.upstream.tls import system_trust
 from forebay.actors.upstream.wire import CLOSE_GRACE, KEEP_ALIVE_PROBES, Wire
 
 _STALE_CLOSED_PER_RELEASE: Final = 2
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+ProxyFor: TypeAlias = Callable[[str, str, int], Proxy | None]
+"""By scheme, host and port; raises ProxyUnusable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +82,21 @@ class ConnectionStack(httpx.AsyncBaseTransport):
         self,
         *,
         ssl_context: ssl.SSLContext | None = None,
+        proxy_for: ProxyFor | None = None,
         keepalive_expiry: float = 60.0,
         max_idle_per_origin: int = 256,
         network_backend: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
-        """``keepalive_expiry`` in seconds; ``ssl_context`` by default trusts the system's store.
-
-        Idle connections that are too old are closed when a request or a release meets them: no
-        task runs for it.
         """
-        self._ssl_context = ssl_context or ssl.create_default_context()
+        Args:
+            ssl_context: of all connections; so whoever wants another one has another stack. None:
+                trusts whom the system trusts.
+            proxy_for: the proxy for an origin, asked once for each. None: there is none.
+            keepalive_expiry: seconds. Idle connections that are older are closed when a request or
+                a release meets them: no task runs for it.
+        """
+        self._ssl_context = ssl_context or system_trust()
+        self._proxy_for = proxy_for or _no_proxy
         self._keepalive_expiry = keepalive_expiry
         self._max_idle = max_idle_per_origin
         self._backend = network_backend or httpcore.TrioBackend()
@@ -112,6 +125,13 @@ class ConnectionStack(httpx.AsyncBaseTransport):
         """Per origin, written ``https://host:port``; every origin that was ever called."""
         return {origin.name: origin.statistics() for origin in self._origins.values()}
 
+    async def keep_none(self) -> None:
+        """Closes all idle connections, and from now on each when its answer is closed. Calls can
+        still be made."""
+        self._max_idle = 0
+        for origin in self._origins.values():
+            await origin.keep_none()
+
     async def aclose(self) -> None:
         """Closes all idle connections; one in use is closed when its response is."""
         self._closed = True
@@ -125,14 +145,25 @@ class ConnectionStack(httpx.AsyncBaseTransport):
         if origin is None:
             if url.scheme not in _DEFAULT_PORTS or not url.host:
                 raise httpx.UnsupportedProtocol("an upstream URL starts with http:// or https://")
+            try:
+                proxy = self._proxy_for(url.scheme, url.host, port)
+            except ProxyUnusable as unusable:
+                raise Unreachable(
+                    f"{unusable.setting} {unusable}", ConnectFault.PROXY_AWAY, unusable.setting
+                ) from None
             origin = self._origins[key] = _Origin(
                 httpcore.Origin(url.raw_scheme, url.raw_host, port),
                 ssl_context=self._ssl_context,
                 backend=self._backend,
+                proxy=proxy,
                 keepalive_expiry=self._keepalive_expiry,
                 max_idle=self._max_idle,
             )
         return origin
+
+
+def _no_proxy(scheme: str, host: str, port: int) -> None:
+    return None
 
 
 class _NoLock:
@@ -190,12 +221,21 @@ class _Origin:
         *,
         ssl_context: ssl.SSLContext,
         backend: httpcore.AsyncNetworkBackend,
+        proxy: Proxy | None,
         keepalive_expiry: float,
         max_idle: int,
     ) -> None:
         host = address.host.decode()
         self.peer = f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
         self.name = f"{address.scheme.decode()}://{self.peer}"
+        self._forwarder: Forwarder | None = None
+        if proxy is not None:
+            self.peer = f"{self.peer} by way of the proxy {proxy.address}"
+            tunnels = address.scheme == b"https"
+            backend = ProxyNetwork(
+                proxy, ssl_context=system_trust(), network=backend, tunnels=tunnels
+            )
+            self._forwarder = None if tunnels else Forwarder(self.name, proxy, backend)
         self._address = address
         self._ssl_context = ssl_context
         self._backend = backend
@@ -220,6 +260,8 @@ class _Origin:
             content=sendable_body(request),
             extensions=request.extensions,
         )
+        if self._forwarder is not None:
+            self._forwarder.address(outgoing)
         self._active += 1
         try:
             connection = await self._pop_idle()
@@ -236,6 +278,11 @@ class _Origin:
         except BaseException:
             self._active -= 1
             raise
+
+    async def keep_none(self) -> None:
+        self._max_idle = 0
+        while self._idle:
+            await self._idle.pop().wire.aclose()
 
     async def aclose(self) -> None:
         self._closed = True
@@ -315,6 +362,8 @@ class _Origin:
         try:
             answer = await connection.http.handle_async_request(outgoing)
             connection.wire.head_received()
+            if self._forwarder is not None:
+                self._forwarder.check(answer)
             connection.drop_locks()
             # httpcore keeps the request until the answer ends, which may be minutes of streaming.
             outgoing.stream = ()

@@ -15,6 +15,19 @@ import h11
 import httpcore
 import httpx
 
+from forebay.actors.upstream.connect_faults import ConnectFault, ProxyFailed, tls_fault
+
+
+class Unreachable(httpx.ConnectError):
+    """No connection, for a reason that its operator can do something about."""
+
+    def __init__(self, message: str, fault: ConnectFault, setting: str | None = None) -> None:
+        """``setting`` is what configures the proxy, where that is at fault."""
+        super().__init__(message)
+        self.fault = fault
+        self.setting = setting
+
+
 _HTTPX_ERRORS: Final[dict[type[Exception], tuple[type[httpx.TransportError], str]]] = {
     httpcore.ConnectTimeout: (httpx.ConnectTimeout, "connecting to {peer} took too long"),
     httpcore.ConnectError: (httpx.ConnectError, "could not connect to {peer}"),
@@ -40,13 +53,37 @@ _HTTPX_ERRORS: Final[dict[type[Exception], tuple[type[httpx.TransportError], str
 
 def as_httpx_error(error: Exception, peer: str) -> httpx.TransportError:
     """What an httpx transport raises for ``error`` of httpcore or h11, met talking to ``peer``."""
+    if isinstance(error, ProxyFailed):
+        return Unreachable(str(error), error.fault, error.setting)
     kind, text = next(_HTTPX_ERRORS[base] for base in type(error).__mro__ if base in _HTTPX_ERRORS)
     message = text.format(peer=peer)
-    reason = _system_reason(error)
-    return kind(f"{message}: {reason}" if reason else message)
+    reason = system_reason(error)
+    if reason:
+        message = f"{message}: {reason}"
+    fault = _fault_behind(error)
+    # By TLS 1.3 a server says only after the handshake that it does not take the client's
+    # certificate: no request has been served then, either.
+    if fault is not None and (kind is httpx.ConnectError or fault in _SAID_LATE):
+        return Unreachable(message, fault)
+    return kind(message)
 
 
-def _system_reason(error: BaseException) -> str:
+_SAID_LATE: Final = frozenset({ConnectFault.WANTS_CERTIFICATE, ConnectFault.REFUSES_CERTIFICATE})
+
+
+def _fault_behind(error: BaseException) -> ConnectFault | None:
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, ssl.SSLError):
+            return tls_fault(current)
+        if isinstance(current, BaseExceptionGroup):
+            current = current.exceptions[-1]
+        else:
+            current = current.__cause__
+    return None
+
+
+def system_reason(error: BaseException) -> str:
     """What the operating system or OpenSSL said, from the bottom of the chain of causes.
 
     Only their words are repeated: the text of any other error may quote the request.

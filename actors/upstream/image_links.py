@@ -1,4 +1,8 @@
-"""Getting the images that links lead to: from public addresses, within a size and a time."""
+"""Getting the images that links lead to: from public addresses, within a size and a time.
+
+Never through a proxy, whatever the environment says: a proxy would look up the names by itself,
+and could be led to addresses that must not be called.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ from forebay.actors.upstream.calls import (
 )
 from forebay.actors.upstream.connections import ConnectionStack
 from forebay.actors.upstream.public_network import PublicNetwork, Resolve, resolve
+from forebay.actors.upstream.tls import system_trust
 from forebay.actors.upstream.wire import CLOSE_GRACE
 from forebay.protocol.canonical.requests import InlineData
 from forebay.protocol.media_types import media_type_shown
@@ -83,7 +88,7 @@ class ImageFetcher:
         """
         network = PublicNetwork(exempt=self._exempt, resolve=self._resolve, network=self._network)
         if self._ssl_context is None:
-            self._ssl_context = ssl.create_default_context()
+            self._ssl_context = system_trust()
         # One for each link: their hosts are whatever clients write, and would pile up in a stack.
         stack = ConnectionStack(
             ssl_context=self._ssl_context, network_backend=network, max_idle_per_origin=0

@@ -48,6 +48,8 @@ _EXPECTED = {
 class AnthropicErrors:
     """The error half of the Anthropic dialect."""
 
+    json_type = b"application/json"
+
     def field_failure(self, fault: FieldFault) -> Failure:
         param = path_text(fault.path)
         if fault.missing:

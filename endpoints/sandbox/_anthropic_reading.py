@@ -115,6 +115,8 @@ def _read(fields: Fields, model: SandboxModel, version: str, max_tokens: int) ->
         raise _unsupported(f"{name} does not support tools")
     demand = _demand(fields, tools)
     effort, hides_thinking = _thinking(fields, model, max_tokens)
+    if effort is not None and turns.said_before:
+        raise bad(("messages",), "prefilling assistant messages is not supported with thinking")
     if _has_budget(fields):
         if demand.forced:
             raise bad((), "Thinking may not be enabled when tool_choice forces tool use.")
@@ -133,6 +135,7 @@ def _read(fields: Fields, model: SandboxModel, version: str, max_tokens: int) ->
         input_tokens=prompt_tokens(turns.size + tools_size, turns.image_count),
         system_text="\n".join(turns.system),
         user_text=turns.user_text,
+        said_before=turns.said_before,
         images=tuple(turns.images),
         tool_results=tuple(turns.results),
         tools=tools,

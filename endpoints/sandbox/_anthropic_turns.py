@@ -51,6 +51,8 @@ class Turns:
     user_text: str = ""
     images: list[Image] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
+    said_before: str = ""
+    """The text of a last turn of the assistant's, which is to be gone on with."""
     opens_with_thinking: bool = True
     """The assistant turn of a tool loop that is still open begins with thinking."""
     _role: str = ""
@@ -85,6 +87,8 @@ class Turns:
             self._check_answered()
         elif self._uses:
             raise self._unanswered(self._uses)
+        if self.said_before[-1:].isspace():
+            raise bad(("messages",), "final assistant content cannot end with trailing whitespace")
 
     def texts(self, holder: Fields, name: str) -> list[str]:
         """A field that is a string or a list of text blocks."""
@@ -115,6 +119,7 @@ class Turns:
             self._keeps_text = False
         self._role = role
         self._count = 0
+        self.said_before = ""
 
     def _blocks(self, message: Fields) -> list[Fields]:
         value = message.values.get("content")
@@ -137,6 +142,8 @@ class Turns:
             if role == "user":
                 self.user_text = f"{self.user_text}\n{text}" if self._keeps_text else text
                 self._keeps_text = True
+            else:
+                self.said_before += text
         elif kind == "image" and role == "user":
             self._add_image(block)
         elif kind in ("document", "search_result") and role == "user":

@@ -58,6 +58,8 @@ class Call:
     system_text: str = ""
     user_text: str = ""
     """All text of the last user message."""
+    said_before: str = ""
+    """How the answer begins, which is said already: only the rest is wanted."""
     images: tuple[Image, ...] = ()
     tool_results: tuple[str, ...] = ()
     """Results that the last turn brings."""
@@ -72,6 +74,8 @@ class Call:
     hides_thinking: bool = False
     choices: int = 1
     includes_usage: bool = False
+    in_background: bool = False
+    """Answered at once with a promise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +106,14 @@ class CountCall(Call):
     0."""
 
     counted_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionCall(Call):
+    """A request to compact a conversation; nothing is generated that anybody could read."""
+
+    said_by_user: tuple[JsonObject, ...]
+    """Items."""
 
 
 class Finish(Enum):

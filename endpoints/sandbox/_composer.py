@@ -13,6 +13,7 @@ from dataclasses import replace
 from forebay.endpoints.sandbox._call import (
     Answer,
     Call,
+    CompactionCall,
     CompletionCall,
     CountCall,
     EmbeddingCall,
@@ -34,7 +35,7 @@ def compose_all(call: Call, options: SandboxOptions) -> list[Answer]:
     """The answers to all choices of a call: none to one that asks for something else."""
     asked: list[Call] = [call]
     match call:
-        case EmbeddingCall() | CountCall():
+        case EmbeddingCall() | CountCall() | CompactionCall():
             return []
         case CompletionCall(prompts=prompts):
             asked = [replace(call, user_text=prompt) for prompt in prompts]
@@ -71,6 +72,8 @@ def compose(call: Call, options: SandboxOptions, *, choice: int = 0) -> Answer:
         )
 
     text = REFUSAL_TEXT if refuses else _text(call, options, seed)
+    if call.said_before and text.startswith(call.said_before):
+        text = text.removeprefix(call.said_before)
     finish = Finish.REFUSAL if refuses else Finish.END
     text, stopped_by = _stopped(text, call.stop)
     if stopped_by is not None:

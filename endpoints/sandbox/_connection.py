@@ -140,7 +140,7 @@ class _Connection:
         for raw_name, raw_value in head.headers:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        path, _, _ = head.target.decode("latin-1").partition("?")
+        path, _, query = head.target.decode("latin-1").partition("?")
         if "%" in path:
             path = unquote(path)
         return Request(
@@ -149,6 +149,7 @@ class _Connection:
             headers=headers,
             body=bytes(body),
             arrived_at=trio.current_time(),
+            query=query,
         )
 
     async def _next_event(self) -> h11.Event | type[h11.PAUSED]:
@@ -206,7 +207,8 @@ class _Connection:
         batch_bytes = content = 0
         paced = False
         for piece in pieces:
-            waits = piece.is_content and paced and reply.interval > 0
+            wait = piece.pause + (reply.interval if piece.is_content and paced else 0.0)
+            waits = wait > 0
             if waits or batch_bytes > _FLUSH_BYTES:
                 await self._send(head + self._chunk(batch))
                 head, batch_bytes = b"", 0
@@ -215,7 +217,7 @@ class _Connection:
                     reply.lease.count_pieces(content)
                 content = 0
             if waits:
-                due_at += reply.interval
+                due_at += wait
                 await trio.sleep_until(due_at)
             batch.append(piece.data)
             batch_bytes += len(piece.data)

@@ -22,6 +22,8 @@ class Dialect(Protocol):
     name: str
     stream_type: bytes
     """Content type of a stream."""
+    json_type: bytes
+    """Content type of everything else."""
     garbage_frame: bytes
     """A frame of a stream that is no JSON."""
 

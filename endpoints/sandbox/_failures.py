@@ -26,6 +26,8 @@ class FailureKind(Enum):
     """A quota that no waiting cures."""
     NO_MODEL = auto()
     NO_PATH = auto()
+    NO_RESPONSE = auto()
+    """No answer of this id is kept."""
     WRONG_METHOD = auto()
     TOO_LARGE = auto()
     RATE_LIMITED = auto()

@@ -26,6 +26,8 @@ class Request:
     body: bytes
     arrived_at: float
     """Trio time at which its last byte was read."""
+    query: str = ""
+    """As it came, without the question mark."""
 
 
 class Piece(NamedTuple):
@@ -34,6 +36,8 @@ class Piece(NamedTuple):
     data: bytes
     is_content: bool = False
     """Part of the model's output: paced, counted as a token, and what faults count."""
+    pause: float = 0.0
+    """Seconds that it is late, besides."""
 
 
 class Ending(Enum):

@@ -50,6 +50,8 @@ _GO_TYPES = {
 class OllamaErrors:
     """The error half of the Ollama dialect."""
 
+    json_type = b"application/json; charset=utf-8"
+
     def field_failure(self, fault: FieldFault) -> Failure:
         # Go names the path without indexes.
         param = ".".join(step for step in fault.path if isinstance(step, str))

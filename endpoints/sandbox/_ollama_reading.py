@@ -103,6 +103,7 @@ class _Conversation:
     user_text: str = ""
     images: list[Image] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
+    said_before: str = ""
 
     def add(self, message: Fields) -> None:
         role = message.text("role").lower()
@@ -115,6 +116,7 @@ class _Conversation:
         if role == "user":
             self.images.clear()
         self.add_images(message)
+        self.said_before = content if role == "assistant" else ""
         if role == "system":
             self.system.append(content)
         elif role == "user":
@@ -159,6 +161,7 @@ def _call(fields: Fields, model: SandboxModel, talk: _Conversation) -> Call:
         input_tokens=min(tokens, model.context_tokens),
         system_text="\n".join(talk.system),
         user_text=talk.user_text,
+        said_before=talk.said_before,
         images=tuple(talk.images),
         tool_results=tuple(talk.results),
         tools=tools,

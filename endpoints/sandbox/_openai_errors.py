@@ -52,6 +52,7 @@ _SHAPES: dict[FailureKind, tuple[int, str, str | None, str]] = {
     ),
     FailureKind.NO_MODEL: (404, _INVALID, "model_not_found", ""),
     FailureKind.NO_PATH: (404, _INVALID, None, ""),
+    FailureKind.NO_RESPONSE: (404, _INVALID, None, ""),
     FailureKind.WRONG_METHOD: (405, _INVALID, "method_not_supported", ""),
     FailureKind.TOO_LARGE: (413, _INVALID, "request_too_large", "Request body too large."),
     FailureKind.RATE_LIMITED: (429, "rate_limit_error", "rate_limit_exceeded", ""),
@@ -87,6 +88,8 @@ _EXPECTED = {
 
 class OpenAIErrors:
     """The error half of the OpenAI dialect."""
+
+    json_type = b"application/json"
 
     def field_failure(self, fault: FieldFault) -> Failure:
         param = path_text(fault.path)

@@ -86,6 +86,7 @@ def read_chat(fields: Fields, models: Models) -> Call:
         input_tokens=input_tokens,
         system_text="\n".join(talk.system),
         user_text=talk.user_text,
+        said_before=_said_before(fields, talk),
         images=tuple(talk.images),
         tool_results=tuple(talk.results),
         tools=tools,
@@ -114,11 +115,16 @@ class _Conversation:
     open_ids: list[str] = field(default_factory=list)
     """Tool calls of the last assistant message that have no result yet."""
     open_at: str = ""
+    last_answer: str = ""
+    """The text of the last message, if it is the assistant's."""
+    is_prefix: bool = False
+    """That message says that it is to be gone on with."""
 
     def add(self, message: Fields) -> None:
         role = message.text("role")
         if role != "tool":
             self.end()
+        self.last_answer, self.is_prefix = "", False
         match role:
             case "system" | "developer":
                 self.system.append(self._content(message, ("text",)))
@@ -203,8 +209,9 @@ class _Conversation:
     def _add_assistant(self, message: Fields) -> None:
         calls = message.objects("tool_calls")
         old_call = message.optional_object("function_call")
+        self.is_prefix = message.flag("prefix", default=False)
         if message.has("content"):
-            self._content(message, ("text", "refusal"))
+            self.last_answer = self._content(message, ("text", "refusal"))
         elif not calls and old_call is None and not message.has("refusal"):
             message.text("content")
         for call in calls:
@@ -234,6 +241,21 @@ class _Conversation:
             )
         self.open_ids.remove(identifier)
         self.results.append(self._content(message, ("text",)))
+
+
+def _said_before(fields: Fields, talk: _Conversation) -> str:
+    """What the answer is to go on with: like OpenAI, a last message of the assistant's is answered
+    with another one, unless the request says otherwise in the words of servers that can do it."""
+    if not fields.flag("continue_final_message", default=False):
+        return talk.last_answer if talk.is_prefix else ""
+    if fields.flag("add_generation_prompt", default=True):
+        raise bad(
+            "continue_final_message",
+            "it can't be set together with 'add_generation_prompt'.",
+        )
+    if not talk.last_answer:
+        raise bad("continue_final_message", "the last message must be the assistant's.")
+    return talk.last_answer
 
 
 def _name(function: Fields) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from forebay.endpoints.sandbox._anthropic import Anthropic
 from forebay.endpoints.sandbox._anthropic_counting import AnthropicCounting
 from forebay.endpoints.sandbox._call import Identity
@@ -22,7 +24,12 @@ from forebay.endpoints.sandbox._openai import OpenAI
 from forebay.endpoints.sandbox._openai_completions import OpenAICompletions
 from forebay.endpoints.sandbox._openai_embeddings import OpenAIEmbeddings
 from forebay.endpoints.sandbox._openai_errors import OpenAIErrors
-from forebay.endpoints.sandbox._responses import Responses, ResponsesCounting
+from forebay.endpoints.sandbox._responses import (
+    Responses,
+    ResponsesCompacting,
+    ResponsesCounting,
+)
+from forebay.endpoints.sandbox._responses_kept import KeptResponses
 from forebay.protocol.jsontext import JsonObject
 
 _OPENAI = OpenAI()
@@ -32,6 +39,21 @@ OLLAMA_CHAT = OllamaChat()
 _COMPLETIONS = OpenAICompletions()
 _EMBEDDINGS = OpenAIEmbeddings()
 
+RESPONSES: Final = "/v1/responses"
+RESPONSE_PATHS: Final = (
+    RESPONSES,
+    "/v1/responses/input_tokens",
+    "/v1/responses/compact",
+)
+"""Those of the API whose answers are kept, each sandbox having its own."""
+
+
+def response_calls(kept: KeptResponses) -> dict[str, Dialect]:
+    """Who answers at each of :data:`RESPONSE_PATHS`."""
+    dialects = (Responses(kept), ResponsesCounting(kept), ResponsesCompacting(kept))
+    return dict(zip(RESPONSE_PATHS, dialects, strict=True))
+
+
 CALLS: dict[str, Dialect] = {
     "/v1/chat/completions": _OPENAI,
     "/chat/completions": _OPENAI,
@@ -39,8 +61,6 @@ CALLS: dict[str, Dialect] = {
     "/completions": _COMPLETIONS,
     "/v1/embeddings": _EMBEDDINGS,
     "/embeddings": _EMBEDDINGS,
-    "/v1/responses": Responses(),
-    "/v1/responses/input_tokens": ResponsesCounting(),
     "/v1/messages": _ANTHROPIC,
     "/v1/messages/count_tokens": AnthropicCounting(),
     "/api/chat": OLLAMA_CHAT,
@@ -48,7 +68,7 @@ CALLS: dict[str, Dialect] = {
     "/api/embed": OllamaEmbed(),
     "/api/embeddings": OllamaEmbeddings(),
 }
-"""The paths that ask a model for something."""
+"""The other paths that ask a model for something."""
 
 _READS = ("GET", "HEAD")
 _OLLAMA_PAGES = ("/", "/api/tags", "/api/version", "/api/ps")
@@ -74,7 +94,7 @@ def page(request: Request, models: Models, identity: Identity) -> JsonObject | b
         FieldFault: a field of ``/api/show``.
     """
     path = request.path
-    if path in CALLS:
+    if path in CALLS or path in RESPONSE_PATHS:
         raise _wrong_method(request, ("POST",))
     if path == "/api/show":
         _check_method(request, ("POST",))

@@ -2,7 +2,8 @@
 
 The rules that translators break most: parts are of the kind that their speaker may use; ids begin
 as their kinds do; a call has a result and a result a call; reasoning comes back with the item that
-it led to, and encrypted as it was given out. References to items lead nowhere: nothing is kept.
+it led to, and encrypted as it was given out. References to items lead nowhere: no item is kept
+by itself.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from forebay.endpoints.sandbox._openai_errors import path_text
 from forebay.endpoints.sandbox._openai_fields import bad, refused
 from forebay.endpoints.sandbox._options import SandboxModel
 from forebay.endpoints.sandbox._words import seed_of
+from forebay.protocol.jsontext import JsonObject
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,(.*)", re.DOTALL)
 _OWN_REASONING_ID = re.compile(r"rs_[0-9a-f]{24}\d{3}")
 _MAX_CALL_ID = 64
 _SEALED = b"sandbox-reasoning:"
+_COMPACTED = b"sandbox-conversation:"
 _TO_MODEL = ("input_text", "input_image", "input_file")
 _BY_MODEL = ("output_text", "refusal")
 _PREFIXES = {
@@ -32,6 +35,7 @@ _PREFIXES = {
     "function_call": "fc",
     "function_call_output": "fc",
     "reasoning": "rs",
+    "compaction": "cmp",
 }
 """Of the ids of items, by type."""
 
@@ -39,6 +43,11 @@ _PREFIXES = {
 def encrypt(thinking: str) -> str:
     """The ``encrypted_content`` of reasoning that this sandbox made."""
     return base64.b64encode(_SEALED + b"%08x" % seed_of("reasoning", thinking)).decode()
+
+
+def sealed_conversation(tokens: int) -> str:
+    """The ``encrypted_content`` of a conversation that this sandbox compacted."""
+    return base64.b64encode(_COMPACTED + b"%08x" % tokens).decode()
 
 
 def check_name(holder: Fields) -> str:
@@ -73,6 +82,8 @@ class Items:
     user_text: str = ""
     images: list[Image] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
+    listed: list[JsonObject] = field(default_factory=list)
+    """All of them with ids, and content in parts."""
     _open_calls: list[str] = field(default_factory=list)
     """Calls that have no result yet."""
     _lone_reasoning: str | None = None
@@ -82,6 +93,7 @@ class Items:
         """Raises Refused or FieldFault."""
         kind = item.optional_text("type") or "message"
         self._check_id(item, kind)
+        self.listed.append(_listed(item.values, kind, len(self.listed)))
         match kind:
             case "message":
                 self._add_message(item)
@@ -91,10 +103,16 @@ class Items:
                 self._add_result(item)
             case "reasoning":
                 self._add_reasoning(item)
+            case "compaction":
+                self._add_compacted(item)
             case "item_reference":
                 raise _not_found(item.text("id"))
             case _:
                 raise unsupported_value(item, "type", (*_PREFIXES, "item_reference"))
+
+    def add_text(self, text: str) -> None:
+        """A whole input that is only text."""
+        self.add(Fields({"role": "user", "content": text}))
 
     def end(self) -> None:
         """After the last item.
@@ -210,14 +228,15 @@ class Items:
         if encrypted is None:
             if not _OWN_REASONING_ID.fullmatch(item_id):
                 raise _not_found(item_id)
-        elif not _is_ours(encrypted):
-            raise refused(
-                FailureKind.BAD_VALUE,
-                f"The encrypted content for item {item_id} could not be verified.",
-                "input",
-                "invalid_encrypted_content",
-            )
+        elif not _is_ours(encrypted, _SEALED):
+            raise _not_verified(item_id)
         self._lone_reasoning = item_id
+
+    def _add_compacted(self, item: Fields) -> None:
+        self._check_reasoning()
+        if not _is_ours(item.text("encrypted_content"), _COMPACTED):
+            raise _not_verified(item.optional_text("id") or "compaction")
+        self.size += len(item.text("encrypted_content"))
 
     def _check_reasoning(self) -> None:
         if self._lone_reasoning is not None:
@@ -245,11 +264,30 @@ def _call_id(item: Fields) -> str:
     return call_id
 
 
-def _is_ours(encrypted: str) -> bool:
+def _listed(item: JsonObject, kind: str, at: int) -> JsonObject:
+    content = item.get("content")
+    if isinstance(content, str):
+        by_model = item.get("role") == "assistant"
+        part: JsonObject = {"type": "output_text" if by_model else "input_text", "text": content}
+        content = [{**part, "annotations": []} if by_model else part]
+    listed: JsonObject = {"id": f"{_PREFIXES.get(kind, kind)}_input_{at}", **item, "type": kind}
+    return {**listed, "content": content} if "content" in item else listed
+
+
+def _is_ours(encrypted: str, seal: bytes) -> bool:
     try:
-        return base64.b64decode(encrypted, validate=True).startswith(_SEALED)
+        return base64.b64decode(encrypted, validate=True).startswith(seal)
     except ValueError:
         return False
+
+
+def _not_verified(item_id: str) -> Refused:
+    return refused(
+        FailureKind.BAD_VALUE,
+        f"The encrypted content for item {item_id} could not be verified.",
+        "input",
+        "invalid_encrypted_content",
+    )
 
 
 def _not_found(item_id: str) -> Refused:

@@ -1,23 +1,27 @@
 """Reads requests to OpenAI's Responses API as strictly as OpenAI does where clients get it wrong.
 
 Unlike compatible servers, OpenAI refuses fields that it does not know here. Functions are the only
-tools, and nothing is kept between requests.
+tools. Conversations and prompts are kept by nobody; what else is kept is told by whoever keeps it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
-from forebay.endpoints.sandbox._call import Call, CountCall, Effort, Tool, ToolDemand
+from forebay.endpoints.sandbox._call import Call, CountCall, Effort
 from forebay.endpoints.sandbox._dialect import Models
 from forebay.endpoints.sandbox._failures import FailureKind, Refused
 from forebay.endpoints.sandbox._fields import Fields, JsonType
 from forebay.endpoints.sandbox._openai_errors import path_text
 from forebay.endpoints.sandbox._openai_fields import bad, check_ranges, find_model, refused
 from forebay.endpoints.sandbox._options import SandboxModel, Thinking
+from forebay.endpoints.sandbox._responses_echo import echo_of
 from forebay.endpoints.sandbox._responses_items import Items, check_name, unsupported_value
+from forebay.endpoints.sandbox._responses_tools import read_demand, read_tools
 from forebay.endpoints.sandbox._words import prompt_tokens
-from forebay.protocol.jsontext import JsonObject, JsonValue, dumps
+from forebay.protocol.jsontext import JsonObject
 
 _COUNTED = frozenset(
     {
@@ -88,18 +92,37 @@ class ResponsesCall(Call):
     """Reasoning is shown as a summary."""
     encrypts: bool = False
     """Reasoning comes with what brings it back."""
+    keeps: bool = True
+    """The response is to be there later."""
+    input_items: tuple[JsonObject, ...] = ()
+    """All of the input, in the form in which it is listed."""
 
 
-def read_response(fields: Fields, models: Models) -> ResponsesCall:
+class EarlierResponse(Protocol):
+    """A response that another one may go on from."""
+
+    @property
+    def conversation(self) -> list[JsonObject]:
+        """All items up to its end."""
+
+
+class Earlier(Protocol):
+    """Finds them."""
+
+    def find(self, wanted: str) -> EarlierResponse | None: ...
+
+
+def read_response(fields: Fields, models: Models, earlier: Earlier) -> ResponsesCall:
     """Check a request for a response.
 
     Raises:
         Refused, FieldFault: see :meth:`Dialect.read_call`.
     """
-    _check_known(fields, _KNOWN)
+    previous = check_known(fields, _KNOWN, earlier)
+    in_background, keeps = _keeping(fields)
     model = find_model(fields, models)
-    items = _read_items(fields, model, needed=True)
-    tools, tools_size = _tools(fields)
+    items = read_items(fields, model, previous, needed=previous is None)
+    tools, tools_size = read_tools(fields)
     if tools and not model.tools:
         raise _unsupported("tools")
     check_ranges(fields, _RANGES)
@@ -114,7 +137,7 @@ def read_response(fields: Fields, models: Models) -> ResponsesCall:
             "try again.",
             "input",
         )
-    demand, choice = _demand(fields, tools)
+    demand, choice = read_demand(fields, tools)
     return ResponsesCall(
         model=model,
         model_name=model.name,
@@ -130,23 +153,26 @@ def read_response(fields: Fields, models: Models) -> ResponsesCall:
         json_schema=json_schema,
         max_tokens=_max_tokens(fields, model),
         effort=effort,
-        echo=_echo(fields, choice),
+        echo=echo_of(fields, choice),
+        in_background=in_background,
+        keeps=keeps,
+        input_items=tuple(items.listed),
         summarizes=summarizes,
         encrypts="reasoning.encrypted_content" in include,
     )
 
 
-def read_count(fields: Fields, models: Models) -> CountCall:
+def read_count(fields: Fields, models: Models, earlier: Earlier) -> CountCall:
     """Check a request to count input tokens.
 
     Raises:
         Refused, FieldFault: see :meth:`Dialect.read_call`.
     """
-    _check_known(fields, _COUNTED)
+    previous = check_known(fields, _COUNTED, earlier)
     model = find_model(fields, models)
-    items = _read_items(fields, model, needed=False)
-    tools, tools_size = _tools(fields)
-    _demand(fields, tools)
+    items = read_items(fields, model, previous, needed=False)
+    tools, tools_size = read_tools(fields)
+    read_demand(fields, tools)
     _format(fields)
     _reasoning(fields, model)
     counted = prompt_tokens(items.size + tools_size, items.image_count)
@@ -160,14 +186,16 @@ def read_count(fields: Fields, models: Models) -> CountCall:
     )
 
 
-def _check_known(fields: Fields, known: frozenset[str]) -> None:
+def check_known(fields: Fields, known: frozenset[str], earlier: Earlier) -> EarlierResponse | None:
+    """Check that no other fields than ``known`` are there, and find what they go on from."""
     for name in fields.values:
         if name not in known:
             raise refused(
                 FailureKind.BAD_VALUE, f"Unknown parameter: '{name}'.", name, "unknown_parameter"
             )
     previous = fields.optional_text("previous_response_id")
-    if previous is not None:
+    found = None if previous is None else earlier.find(previous)
+    if previous is not None and found is None:
         raise refused(
             FailureKind.BAD_VALUE,
             f"Previous response with id '{previous}' not found.",
@@ -177,20 +205,34 @@ def _check_known(fields: Fields, known: frozenset[str]) -> None:
     for name in _KEPT_ELSEWHERE:
         if fields.has(name):
             raise _unsupported(name)
-    if "background" in known and fields.flag("background", default=False):
-        raise _unsupported("background")
+    return found
 
 
-def _read_items(fields: Fields, model: SandboxModel, *, needed: bool) -> Items:
+def _keeping(fields: Fields) -> tuple[bool, bool]:
+    """Whether the response is made in the background, and whether it is kept."""
+    in_background = fields.flag("background", default=False)
+    keeps = fields.flag("store", default=True)
+    if in_background and not keeps:
+        raise refused(
+            FailureKind.BAD_VALUE, "Background mode requires 'store' to be true.", "store"
+        )
+    return in_background, keeps
+
+
+def read_items(
+    fields: Fields, model: SandboxModel, previous: EarlierResponse | None, *, needed: bool
+) -> Items:
+    """What the input adds up to, with what it goes on from."""
     items = Items(model)
+    for said in [] if previous is None else previous.conversation:
+        items.add(Fields(said))
     instructions = fields.optional_text("instructions")
     if instructions:
         items.system.append(instructions)
         items.size += len(instructions.encode())
     value = fields.values.get("input")
     if isinstance(value, str):
-        items.user_text = value
-        items.size += len(value.encode())
+        items.add_text(value)
     elif value is not None or needed:
         if value is None:
             fields.text("input")
@@ -212,62 +254,6 @@ def _stream(fields: Fields) -> bool:
             raise bad("stream_options", "it is only allowed when 'stream' is enabled.")
         options.flag("include_obfuscation", default=True)
     return stream
-
-
-def _tools(fields: Fields) -> tuple[tuple[Tool, ...], int]:
-    tools: list[Tool] = []
-    size = 0
-    for item in fields.objects("tools"):
-        if item.text("type") != "function":
-            raise unsupported_value(item, "type", ("function",))
-        name = check_name(item)
-        item.optional_text("description")
-        item.flag("strict", default=True)
-        parameters = item.optional_object("parameters")
-        tools.append(Tool(name, {} if parameters is None else parameters.values))
-        size += len(dumps(item.values))
-    return tuple(tools), size
-
-
-def _demand(fields: Fields, tools: tuple[Tool, ...]) -> tuple[ToolDemand, JsonValue]:
-    """What is demanded, and how the response repeats it."""
-    parallel = fields.flag("parallel_tool_calls", default=True)
-    choice = fields.values.get("tool_choice")
-    if isinstance(choice, str):
-        if choice not in ("none", "auto", "required"):
-            raise unsupported_value(fields, "tool_choice", ("none", "auto", "required"))
-        if choice == "required" and not tools:
-            raise _choice_without_tools()
-        demand = ToolDemand(
-            allowed=choice != "none", forced=choice == "required", parallel=parallel
-        )
-        return demand, choice
-    named = fields.optional_object("tool_choice")
-    if named is None:
-        return ToolDemand(parallel=parallel), "auto"
-    match named.text("type"):
-        case "function":
-            name = named.text("name")
-            if name not in [tool.name for tool in tools]:
-                raise refused(
-                    FailureKind.BAD_VALUE,
-                    f"Tool choice 'function' not found in 'tools' parameter: '{name}'.",
-                    "tool_choice",
-                )
-            return ToolDemand(forced=True, name=name, parallel=parallel), named.values
-        case "allowed_tools":
-            forced = named.text("mode") == "required" and bool(tools)
-            return ToolDemand(forced=forced, parallel=parallel), named.values
-        case _:
-            raise unsupported_value(named, "type", ("function", "allowed_tools"))
-
-
-def _choice_without_tools() -> Refused:
-    return refused(
-        FailureKind.BAD_VALUE,
-        "Tool choice 'required' must be specified with 'tools' parameter.",
-        "tool_choice",
-    )
 
 
 def _format(fields: Fields) -> tuple[bool, JsonObject | None]:
@@ -312,15 +298,20 @@ def _reasoning(fields: Fields, model: SandboxModel) -> tuple[Effort | None, bool
 
 def _include(fields: Fields) -> list[str]:
     include = fields.texts("include")
-    for at, name in enumerate(include):
+    check_includable(include, path_text(fields.at("include")))
+    return include
+
+
+def check_includable(names: Iterable[str], param: str) -> None:
+    """Raises Refused: one of these can't be included."""
+    for at, name in enumerate(names):
         if name not in _INCLUDABLE:
             quoted = ", ".join(f"'{one}'" for one in _INCLUDABLE)
             raise refused(
                 FailureKind.BAD_VALUE,
                 f"Invalid value: '{name}'. Supported values are: {quoted}.",
-                path_text(fields.at("include", at)),
+                f"{param}[{at}]",
             )
-    return include
 
 
 def _max_tokens(fields: Fields, model: SandboxModel) -> int | None:
@@ -344,49 +335,6 @@ def _max_tokens(fields: Fields, model: SandboxModel) -> int | None:
             "integer_above_max_value",
         )
     return limit
-
-
-def _echo(fields: Fields, choice: JsonValue) -> JsonObject:
-    given = fields.values
-    text = fields.optional_object("text")
-    reasoning = fields.optional_object("reasoning")
-    metadata = fields.optional_object("metadata")
-    names = [] if metadata is None else list(metadata.values)
-    tools: list[JsonValue] = [
-        {"description": None, "strict": True, "parameters": None, **tool.values}
-        for tool in fields.objects("tools")
-    ]
-    return {
-        "background": False,
-        "instructions": fields.optional_text("instructions"),
-        "max_output_tokens": fields.optional_integer("max_output_tokens"),
-        "max_tool_calls": fields.optional_integer("max_tool_calls"),
-        "metadata": {name: metadata.text(name) for name in names} if metadata else {},
-        "parallel_tool_calls": fields.flag("parallel_tool_calls", default=True),
-        "previous_response_id": None,
-        "prompt_cache_key": fields.optional_text("prompt_cache_key"),
-        "prompt_cache_retention": fields.optional_text("prompt_cache_retention"),
-        "reasoning": {
-            "effort": None,
-            "summary": None,
-            **({} if reasoning is None else reasoning.values),
-        },
-        "safety_identifier": fields.optional_text("safety_identifier"),
-        "service_tier": "default",
-        "store": fields.flag("store", default=True),
-        "temperature": 1.0 if given.get("temperature") is None else given["temperature"],
-        "text": {
-            "format": {"type": "text"},
-            "verbosity": "medium",
-            **({} if text is None else text.values),
-        },
-        "tool_choice": choice,
-        "tools": tools,
-        "top_logprobs": fields.optional_integer("top_logprobs") or 0,
-        "top_p": 1.0 if given.get("top_p") is None else given["top_p"],
-        "truncation": fields.optional_text("truncation") or "disabled",
-        "user": fields.optional_text("user"),
-    }
 
 
 def _unsupported(param: str) -> Refused:

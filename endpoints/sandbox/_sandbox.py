@@ -28,7 +28,9 @@ from forebay.endpoints.sandbox._limits import Limiter, LimitScope
 from forebay.endpoints.sandbox._ollama import LoadedOnly, missing_body
 from forebay.endpoints.sandbox._ollama_errors import OllamaErrors
 from forebay.endpoints.sandbox._options import LimitHeaders, SandboxOptions
-from forebay.endpoints.sandbox._pages import CALLS, dialect_of, page
+from forebay.endpoints.sandbox._pages import CALLS, RESPONSES, dialect_of, page, response_calls
+from forebay.endpoints.sandbox._responses_kept import KeptResponses
+from forebay.endpoints.sandbox._responses_pages import is_about_a_response, response_page
 from forebay.protocol.jsontext import InvalidJson, JsonObject, dumps, loads_object
 
 _JSON = b"application/json"
@@ -53,6 +55,8 @@ class Sandbox:
         self._load = Load()
         self._desk = FaultDesk()
         self._limiter: Limiter | None = None
+        self._responses = KeptResponses(lambda: self._options)
+        self._calls = {**CALLS, **response_calls(self._responses)}
         self._number = 0
         self._date: tuple[int, bytes] = (0, b"")
         self.requests: deque[Request] = deque(maxlen=self._options.keep_requests)
@@ -98,11 +102,13 @@ class Sandbox:
         identity = Identity(self._number, self._wall(now))
         if request.path.startswith("/sandbox/"):
             return self._control(request, identity)
-        dialect = dialect_of(request)
-        if request.method == "POST" and request.path in CALLS:
+        dialect = self._calls.get(request.path) or dialect_of(request)
+        if request.method == "POST" and request.path in self._calls:
             return self._call(dialect, request, identity, now)
         try:
             self._check(request)
+            if request.path not in self._calls and is_about_a_response(request.path):
+                return self._response_page(request, identity)
             body = page(request, self._models, identity)
         except Refused as refused:
             return self._refusal(dialect, refused.failure, identity, now)
@@ -111,7 +117,7 @@ class Sandbox:
         if isinstance(body, bytes):
             headers = self._headers(b"text/plain; charset=utf-8", dialect, identity)
             return Reply(200, headers, body)
-        return Reply(200, self._headers(_JSON, dialect, identity), dialect.json(body))
+        return Reply(200, self._headers(dialect.json_type, dialect, identity), dialect.json(body))
 
     def crashed(self, request: Request) -> Reply:
         """What to answer when :meth:`respond` has failed by a fault of the sandbox itself."""
@@ -119,6 +125,16 @@ class Sandbox:
         identity = Identity(self._number, self._wall(now))
         failure = Failure(FailureKind.SERVER_ERROR, "the sandbox failed; see its log")
         return self._refusal(dialect_of(request), failure, identity, now)
+
+    def _response_page(self, request: Request, identity: Identity) -> Reply:
+        shown = response_page(request, self._responses, identity)
+        dialect = self._calls[RESPONSES]
+        if not isinstance(shown, list):
+            return Reply(
+                200, self._headers(dialect.json_type, dialect, identity), dialect.json(shown)
+            )
+        headers = self._headers(dialect.stream_type, dialect, identity)
+        return Reply(200, [*headers, (b"cache-control", b"no-cache")], pieces=shown)
 
     def _call(self, dialect: Dialect, request: Request, identity: Identity, now: float) -> Reply:
         plan = NO_FAULT
@@ -134,7 +150,7 @@ class Sandbox:
             return self._start(dialect, call, plan, identity, now)
         except LoadedOnly as loaded:
             body = dialect.json(loaded.body(identity)) + b"\n"
-            return Reply(200, self._headers(_JSON, dialect, identity), body)
+            return Reply(200, self._headers(dialect.json_type, dialect, identity), body)
         except Refused as refused:
             failure = refused.failure
         except FieldFault as fault:
@@ -161,10 +177,11 @@ class Sandbox:
         answers = compose_all(call, options)
         output_tokens, _ = usage_of(answers)
         self._admit(call.input_tokens + output_tokens, now)
-        kind = dialect.stream_type if call.stream else _JSON
+        kind = dialect.stream_type if call.stream else dialect.json_type
         headers = self._headers(kind, dialect, identity)
         headers += self._limit_headers(identity, now, refused=False)
-        reply = Reply(200, headers, delay=options.latency_ms / 1000 + plan.slow_head, interval=0.0)
+        delay = plan.slow_head if call.in_background else options.latency_ms / 1000 + plan.slow_head
+        reply = Reply(200, headers, delay=delay, interval=0.0)
         if call.stream:
             headers.append((b"cache-control", b"no-cache"))
             reply.pieces = dialect.pieces(call, answers, identity)
@@ -221,7 +238,7 @@ class Sandbox:
 
     def _refusal(self, dialect: Dialect, failure: Failure, identity: Identity, now: float) -> Reply:
         status, body = dialect.failure(failure, identity)
-        headers = self._headers(_JSON, dialect, identity)
+        headers = self._headers(dialect.json_type, dialect, identity)
         if failure.retry_after is not None:
             headers += retry_after_headers(self._options.limit_headers, failure.retry_after)
         if failure.shows_limits:

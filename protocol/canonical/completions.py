@@ -10,6 +10,7 @@ from forebay.protocol.canonical.errors import ApiFailure, bad_request
 from forebay.protocol.canonical.requests import ChatRequest
 
 _ELSEWHERE = "leave it out, or ask for a model that completes text"
+_ELSEWHERE_GENERATE = "leave it out, or ask for a model that Ollama's /api/generate serves"
 
 
 def refuse_raw_completion(request: ChatRequest) -> None:
@@ -21,11 +22,32 @@ def refuse_raw_completion(request: ChatRequest) -> None:
     completion = request.completion
     if completion is None:
         return
+    refuse_own_surroundings(request)
     refuse_beyond_one_text(request)
     if completion.suffix is not None:
         raise _beyond("suffix", f"can't fill in before a 'suffix': {_ELSEWHERE}")
     if completion.raw:
         raise _beyond("raw", f"knows prompts in its own template only, not 'raw': {_ELSEWHERE}")
+
+
+def refuse_own_surroundings(request: ChatRequest) -> None:
+    """To be called before a request is written for a server that decides itself what the model
+    reads around a prompt: it would answer another question than the one that was meant, and nobody
+    could tell.
+
+    Raises:
+        ApiFailure: BAD_REQUEST that names what the client wants around it.
+    """
+    completion = request.completion
+    if completion is None:
+        return
+    if completion.template is not None:
+        raise _beyond("template", f"takes no 'template' of the client's own: {_ELSEWHERE_GENERATE}")
+    if completion.context:
+        raise _beyond(
+            "context",
+            f"knows no tokens of an earlier answer, as in 'context': {_ELSEWHERE_GENERATE}",
+        )
 
 
 def refuse_beyond_one_text(request: ChatRequest) -> None:

@@ -65,6 +65,8 @@ class EmbeddingResponse:
     vectors: tuple[Vector, ...]
     """One for each input, in the order of the inputs."""
     usage: Usage | None = None
+    extras: Extras = field(default_factory=dict, compare=False)
+    """Raw fields of an answer that came from one call."""
 
 
 def packed(vector: Vector) -> bytes:

@@ -6,9 +6,10 @@ parallel tool calls). Order of a well-formed stream::
 
     Start (PartStart Delta* PartStop)* UsageReport? Finish
 
-``UsageReport`` may come at any point after ``Start``; a later one replaces an earlier one. A
-stream that fails ends with ``StreamError`` instead of ``Finish``. A stream that just ends has
-failed too: decoders then say so with a ``StreamError``, they never make up a ``Finish``.
+An ``Aside`` may come anywhere between, and ``UsageReport`` at any point after ``Start``; a later
+report replaces an earlier one. A stream that fails ends with ``StreamError`` instead of ``Finish``.
+A stream that just ends has failed too: decoders then say so with a ``StreamError``, they never make
+up a ``Finish``.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ class Start:
     """Unix seconds; 0 where the upstream did not say."""
     usage: Usage | None = None
     """Counts known at the start (Anthropic's ``message_start``)."""
+    extras: Extras = field(default_factory=dict, compare=False)
+    """Raw fields of the whole answer that were known at its start, as in ``ChatResponse``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +125,10 @@ class TextDelta:
 
     index: int
     text: str
+    """May be empty where there is something to say about what was said."""
+    extras: Extras | None = field(default=None, compare=False)
+    """Raw fields that came with it: log probabilities, a citation. Those of all deltas of a part
+    add up (see ``assembly.summed_extras``) to raw fields of the part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +161,16 @@ class PartStop:
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """Raw fields that came in a stream by themselves and belong to no part: a piece of sound, what
+    a server says of its work. All of them add up to raw fields of the whole answer."""
+
+    extras: Extras
+    is_content: bool = False
+    """It says something of the answer itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class UsageReport:
     usage: Usage
 
@@ -162,6 +179,9 @@ class UsageReport:
 class Finish:
     reason: FinishReason
     stop_sequence: str | None = None
+    extras: Extras = field(default_factory=dict, compare=False)
+    """Raw fields of the whole answer that were only known at its end; added to those of its
+    ``Start``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +202,7 @@ StreamEvent: TypeAlias = (
     | SignatureDelta
     | ArgumentsDelta
     | PartStop
+    | Aside
     | UsageReport
     | Finish
     | StreamError
@@ -198,6 +219,8 @@ def is_content(event: StreamEvent) -> bool:
             return True
         case PartStart(kind=kind):
             return kind in (PartKind.TOOL_CALL, PartKind.OPAQUE)
+        case Aside():
+            return event.is_content
         case _:
             return False
 

@@ -7,130 +7,49 @@ Which API can't say it is for that API to declare (:mod:`forebay.protocol.dialec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import Enum
 from typing import TypeAlias
 
+from forebay.protocol.canonical.request_readers import (
+    asks_to_think,
+    documents_in,
+    forced_tools_in,
+    has_no_measure,
+    images_in,
+    inline_documents_in,
+    is_uncommon,
+    later_instructions_in,
+    parts_in,
+    raw_fields_in,
+    results_in,
+    tools_in,
+    turns_after_the_prompt,
+)
 from forebay.protocol.canonical.requests import (
     Audio,
     ChatRequest,
     Completion,
-    Document,
     Effort,
     FileSource,
     Image,
-    InlineData,
     Opaque,
     OpaqueTool,
     OutputKind,
-    Part,
     Refusal,
     Role,
     Text,
     Thinking,
-    Tool,
-    ToolChoiceMode,
-    ToolResult,
     UrlSource,
 )
 
 Reader: TypeAlias = Callable[[ChatRequest], object]
 
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_FORCED = (ToolChoiceMode.REQUIRED, ToolChoiceMode.NAMED)
 _COMMON_EFFORTS = (Effort.NONE, Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _MOST_COMMON_STOPS = 4
 _LEAST_COMMON_LIMIT = 16
 _LONGEST_COMMON_USER_ID = 64
-_COMMON_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-
-
-def asks_to_think(request: ChatRequest) -> bool:
-    """Whether the client wants reasoning, however much."""
-    reasoning = request.reasoning
-    if reasoning is None or reasoning.enabled is False or reasoning.effort is Effort.NONE:
-        return False
-    return bool(
-        reasoning.enabled or reasoning.effort or reasoning.budget_tokens or reasoning.adaptive
-    )
-
-
-def _has_no_measure(request: ChatRequest) -> bool:
-    reasoning = request.reasoning
-    return (
-        asks_to_think(request)
-        and reasoning is not None
-        and reasoning.effort is None
-        and reasoning.budget_tokens is None
-    )
-
-
-def _parts(request: ChatRequest) -> Iterator[Part]:
-    """All parts, also those inside of results."""
-    for turn in request.turns:
-        for part in turn.parts:
-            yield part
-            if isinstance(part, ToolResult):
-                yield from part.content
-
-
-def _images(request: ChatRequest) -> Iterator[Image]:
-    return (part for part in _parts(request) if isinstance(part, Image))
-
-
-def _is_uncommon(image: Image) -> bool:
-    source = image.source
-    return isinstance(source, InlineData) and source.media_type not in _COMMON_IMAGES
-
-
-def _documents(request: ChatRequest) -> Iterator[Document]:
-    return (part for part in _parts(request) if isinstance(part, Document))
-
-
-def _results(request: ChatRequest) -> Iterator[ToolResult]:
-    return (part for part in _parts(request) if isinstance(part, ToolResult))
-
-
-def _tools(request: ChatRequest) -> Iterator[Tool]:
-    return (tool for tool in request.tools if isinstance(tool, Tool))
-
-
-def _forced_tools(request: ChatRequest) -> object:
-    choice = request.tool_choice
-    return choice if choice is not None and choice.mode in _FORCED else None
-
-
-def _inline_documents(request: ChatRequest) -> list[Document]:
-    return [each for each in _documents(request) if isinstance(each.source, InlineData)]
-
-
-def _later_instructions(request: ChatRequest) -> list[str]:
-    """What the system says once others have spoken."""
-    said: list[str] = []
-    others = False
-    for turn in request.turns:
-        if turn.role not in (Role.SYSTEM, Role.DEVELOPER):
-            others = True
-        elif others:
-            said.append(turn.text)
-    return said
-
-
-def _after_the_prompt(request: ChatRequest) -> int:
-    """How many turns there are beyond the system's own and one prompt."""
-    return sum(turn.role not in (Role.SYSTEM, Role.DEVELOPER) for turn in request.turns) - 1
-
-
-def _raw_of_parts(request: ChatRequest, name: str) -> list[object]:
-    """A raw field of parts and tools, whatever dialect it came in."""
-    holders = [*_parts(request), *request.tools, *request.turns]
-    return [
-        fields[name]
-        for holder in holders
-        if not isinstance(holder, Opaque | OpaqueTool)
-        for fields in holder.extras.values()
-        if fields.get(name)
-    ]
 
 
 def _completing(read: Callable[[Completion], object]) -> Reader:
@@ -204,6 +123,7 @@ class Feature(Enum):
         "a limit below 16 tokens",
         lambda r: (r.max_output_tokens or 99) < _LEAST_COMMON_LIMIT and r.max_output_tokens,
     )
+    NO_OUTPUT = "a limit of 0 tokens, for no answer at all", lambda r: r.max_output_tokens == 0
     JSON_OUTPUT = "any JSON", lambda r: r.output.kind is OutputKind.JSON
     JSON_SCHEMA = "JSON by a schema", lambda r: r.output.schema
     SCHEMA_STRICT = "`strict` of the answer's schema", lambda r: r.output.strict
@@ -221,36 +141,36 @@ class Feature(Enum):
     )
     EFFORT = "effort of reasoning", lambda r: r.reasoning and r.reasoning.effort
     BUDGET = "tokens to reason with", lambda r: r.reasoning and r.reasoning.budget_tokens
-    OPEN_REASONING = "reasoning without a measure", _has_no_measure
+    OPEN_REASONING = "reasoning without a measure", has_no_measure
     ADAPTIVE_REASONING = (
         "reasoning as much as the model sees fit",
-        lambda r: _has_no_measure(r) and r.reasoning is not None and r.reasoning.adaptive,
+        lambda r: has_no_measure(r) and r.reasoning is not None and r.reasoning.adaptive,
     )
 
     # Tools
-    TOOLS = "tools", lambda r: [tool.name for tool in _tools(r)]
-    FORCED_TOOLS = "a call that must come (`tool_choice`)", _forced_tools
+    TOOLS = "tools", lambda r: [tool.name for tool in tools_in(r)]
+    FORCED_TOOLS = "a call that must come (`tool_choice`)", forced_tools_in
     FORCED_TOOLS_WITH_THINKING = (
         "a call that must come, together with reasoning",
-        lambda r: _forced_tools(r) if asks_to_think(r) else None,
+        lambda r: forced_tools_in(r) if asks_to_think(r) else None,
     )
     ONE_CALL = "one call at a time", lambda r: r.parallel_tool_calls is False
     FREE_TOOL_NAMES = (
         "names of tools with other characters than letters, digits, `_` and `-`",
-        lambda r: [tool.name for tool in _tools(r) if not _PLAIN_NAME.fullmatch(tool.name)],
+        lambda r: [tool.name for tool in tools_in(r) if not _PLAIN_NAME.fullmatch(tool.name)],
     )
-    STRICT_TOOLS = "`strict` of tools", lambda r: [tool.name for tool in _tools(r) if tool.strict]
+    STRICT_TOOLS = "`strict` of tools", lambda r: [tool.name for tool in tools_in(r) if tool.strict]
     SERVER_TOOLS = (
         "tools that the provider runs itself",
         lambda r: [tool for tool in r.tools if isinstance(tool, OpaqueTool)],
     )
     TOOL_ERRORS = (
         "a tool's result marked as an error",
-        lambda r: any(x.is_error for x in _results(r)),
+        lambda r: any(x.is_error for x in results_in(r)),
     )
     TOOL_IMAGES = (
         "images in a tool's result",
-        lambda r: [part for x in _results(r) for part in x.content if isinstance(part, Image)],
+        lambda r: [part for x in results_in(r) for part in x.content if isinstance(part, Image)],
     )
 
     # Who asks
@@ -272,83 +192,94 @@ class Feature(Enum):
         "a system prompt",
         lambda r: [t.text for t in r.turns if t.role in (Role.SYSTEM, Role.DEVELOPER)],
     )
-    LATER_INSTRUCTIONS = "a system message in the midst", _later_instructions
+    LATER_INSTRUCTIONS = "a system message in the midst", later_instructions_in
     DEVELOPER = "the role `developer`", lambda r: any(t.role is Role.DEVELOPER for t in r.turns)
-    CONVERSATION = "a conversation of several turns", lambda r: max(0, _after_the_prompt(r)) or None
+    CONVERSATION = (
+        "a conversation of several turns",
+        lambda r: max(0, turns_after_the_prompt(r)) or None,
+    )
     NAMES = "names of those who speak", lambda r: [t.name for t in r.turns if t.name]
     PAST_REASONING = (
         "reasoning of earlier answers",
-        lambda r: [part.text for part in _parts(r) if isinstance(part, Thinking) and part.text],
+        lambda r: [part.text for part in parts_in(r) if isinstance(part, Thinking) and part.text],
     )
     SIGNATURES = (
         "signed or redacted reasoning of earlier answers",
         lambda r: [
             part.signature or part.redacted
-            for part in _parts(r)
+            for part in parts_in(r)
             if isinstance(part, Thinking) and (part.signature or part.redacted)
         ],
     )
     PAST_REFUSALS = (
         "refusals of earlier answers, as such",
-        lambda r: [part.text for part in _parts(r) if isinstance(part, Refusal)],
+        lambda r: [part.text for part in parts_in(r) if isinstance(part, Refusal)],
     )
 
     # Parts
-    IMAGES = "images", lambda r: list(_images(r)) and True
+    IMAGES = "images", lambda r: list(images_in(r)) and True
     IMAGE_LINKS = (
         "images as links",
-        lambda r: [x.source for x in _images(r) if isinstance(x.source, UrlSource)],
+        lambda r: [x.source for x in images_in(r) if isinstance(x.source, UrlSource)],
     )
     PLAIN_IMAGE_LINKS = (
         "images as links without TLS",
         lambda r: [
             x.source
-            for x in _images(r)
+            for x in images_in(r)
             if isinstance(x.source, UrlSource) and x.source.url.startswith("http:")
         ],
     )
     IMAGE_FILES = (
         "images as files of the provider",
-        lambda r: [x.source for x in _images(r) if isinstance(x.source, FileSource)],
+        lambda r: [x.source for x in images_in(r) if isinstance(x.source, FileSource)],
     )
     IMAGE_DETAIL = (
         "how closely to look at an image",
-        lambda r: [x.detail for x in _images(r) if x.detail],
+        lambda r: [x.detail for x in images_in(r) if x.detail],
     )
     UNCOMMON_IMAGES = (
         "images other than JPEG, PNG, GIF and WebP",
-        lambda r: sum(_is_uncommon(image) for image in _images(r)) or None,
+        lambda r: sum(is_uncommon(image) for image in images_in(r)) or None,
     )
-    AUDIO = "audio", lambda r: [x.base64 for x in _parts(r) if isinstance(x, Audio)]
-    DOCUMENTS = "documents (PDF)", lambda r: [x.source for x in _inline_documents(r)]
+    AUDIO = "audio", lambda r: [x.base64 for x in parts_in(r) if isinstance(x, Audio)]
+    DOCUMENTS = "documents (PDF)", lambda r: [x.source for x in inline_documents_in(r)]
     TEXT_DOCUMENTS = (
         "documents of plain text",
-        lambda r: [x.source for x in _documents(r) if isinstance(x.source, Text)],
+        lambda r: [x.source for x in documents_in(r) if isinstance(x.source, Text)],
     )
     DOCUMENT_LINKS = (
         "documents as links",
-        lambda r: [x.source for x in _documents(r) if isinstance(x.source, UrlSource)],
+        lambda r: [x.source for x in documents_in(r) if isinstance(x.source, UrlSource)],
+    )
+    PLAIN_DOCUMENT_LINKS = (
+        "documents as links without TLS",
+        lambda r: [
+            x.source
+            for x in documents_in(r)
+            if isinstance(x.source, UrlSource) and x.source.url.startswith("http:")
+        ],
     )
     DOCUMENT_FILES = (
         "documents as files of the provider",
-        lambda r: [x.source for x in _documents(r) if isinstance(x.source, FileSource)],
+        lambda r: [x.source for x in documents_in(r) if isinstance(x.source, FileSource)],
     )
     CACHE_MARKS = (
         "marks for the prompt's cache (`cache_control`)",
-        lambda r: _raw_of_parts(r, "cache_control"),
+        lambda r: raw_fields_in(r, "cache_control"),
     )
     CITATIONS = (
         "a wish for citations",
         lambda r: [
             fields["citations"]
-            for document in _documents(r)
+            for document in documents_in(r)
             for fields in document.extras.values()
             if fields.get("citations")
         ],
     )
     OWN_PARTS = (
         "parts that only one API knows",
-        lambda r: [part.raw for part in _parts(r) if isinstance(part, Opaque)],
+        lambda r: [part.raw for part in parts_in(r) if isinstance(part, Opaque)],
     )
     OWN_FIELDS = (
         "other fields of its own",
@@ -395,12 +326,5 @@ class Feature(Enum):
         "log probabilities of a completion",
         _completing(lambda c: c.logprobs is not None),
     )
-    TEMPLATE = (
-        "a template or a `context` of the client's own",
-        lambda r: [
-            value
-            for fields in r.extras.values()
-            for name, value in fields.items()
-            if name in ("template", "context") and value
-        ],
-    )
+    TEMPLATE = "a template of the client's own", _completing(lambda c: c.template)
+    CONTEXT = "the tokens of an earlier answer (`context`)", _completing(lambda c: c.context)

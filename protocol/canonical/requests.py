@@ -248,7 +248,7 @@ class Sampling:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """Text to be gone on with as it stands, without a model's chat template around it (OpenAI's
-    completions, and Ollama's ``raw`` and ``suffix``)."""
+    completions, and Ollama's ``raw`` and ``suffix``), or in another one than the model's own."""
 
     prompts: tuple[str | tuple[int, ...], ...]
     """Each is a text, or the ids of its tokens, and gets an answer of its own."""
@@ -263,6 +263,10 @@ class Completion:
     raw: bool = False
     """The client said that the prompt holds the marks of the model's own template already: a chat
     would show them to the model as text, so only a server that completes text will do."""
+    template: str | None = None
+    """What to put around the prompt instead of the model's own template, in Ollama's notation."""
+    context: tuple[int, ...] = ()
+    """The tokens of all that was said before, in the model's own vocabulary."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +311,8 @@ class ChatRequest:
     stream: bool = False
     stream_usage: bool = False
     """The client asked for a usage report inside the stream (OpenAI's ``include_usage``)."""
+    continues: bool = False
+    """The last turn is the model's own, begun and broken off: only the rest of it is asked for."""
     completion: Completion | None = None
     """Set where text is to be completed. The prompts that are text stand in ``turns`` as well, as
     a user's, for servers that can only be asked in a conversation."""

@@ -14,13 +14,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, NewType
 
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import ChatResponse, StreamEvent
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.canonical.requests import ChatRequest, Dialect
-from forebay.protocol.dialects.listings import ListedModel
+from forebay.protocol.dialects.listings import EntryReader, read_entry
 from forebay.protocol.jsontext import JsonObject
 
 if TYPE_CHECKING:
@@ -42,6 +43,20 @@ class ThinkingForm(Enum):
     EITHER = auto()
 
 
+class Prefill(StrEnum):
+    """How a server is told to go on with a last turn that is the model's own."""
+
+    NONE = "none"
+    """It can't: it would answer that turn with another one, or refuse."""
+    LAST_TURN = "last_turn"
+    """It always does."""
+    CONTINUE_FINAL_MESSAGE = "continue_final_message"
+    """OpenAI chat: by two fields, ``continue_final_message`` and ``add_generation_prompt`` (vLLM,
+    SGLang, llama.cpp)."""
+    PREFIX = "prefix"
+    """OpenAI chat: by ``prefix`` in the message (Mistral, DeepSeek)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamTraits:
     """What a request encoder must know of the server and the model that will read the request."""
@@ -61,8 +76,18 @@ class UpstreamTraits:
     thinking: ThinkingForm = ThinkingForm.EITHER
     takes_zero_temperature: bool = True
     """OpenAI chat: else ``do_sample: false`` says it."""
+    known_fields: frozenset[str] | None = None
+    """OpenAI chat: the fields of a request that the server knows, where it refuses all others:
+    those are left out. None: it bears what it does not know."""
+    takes_past_reasoning: bool = True
+    """OpenAI chat: a client's messages may bring what the model thought before; else that is left
+    out."""
+    short_tool_ids: bool = False
+    """OpenAI chat: ids of calls are nine letters and digits, and others are refused."""
     keeps_stop_text: bool = False
     """Streams hold the stop sequence that ended them; it is taken out on the way."""
+    prefill: Prefill = Prefill.NONE
+    """Whether ``ChatRequest.continues`` can be said, and how."""
 
 
 USUAL_SERVER = UpstreamTraits()
@@ -79,6 +104,14 @@ class EncodedRequest:
     """Headers that the API itself needs (``anthropic-version``); never credentials."""
 
 
+class ReasoningField(StrEnum):
+    """The name under which clients of OpenAI's chats find what a model thought: OpenAI has none,
+    and servers of its API have two. One of them only: who reads both would show it twice."""
+
+    REASONING_CONTENT = "reasoning_content"
+    REASONING = "reasoning"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyContext:
     """What an answer's encoder must know of the request that it answers."""
@@ -93,11 +126,17 @@ class ReplyContext:
     """Used until (and unless) the upstream reports usage."""
     elapsed_ns: Callable[[], int]
     """Nanoseconds since the request arrived."""
+    reasoning_field: ReasoningField = ReasoningField.REASONING_CONTENT
 
 
 class StreamDecoder(ABC):
     """Reads one upstream stream. Every stream ends with exactly one ``Finish`` or
     ``StreamError``; what comes after is ignored."""
+
+    unreadable: int = 0
+    """How many bytes at the end of those that were fed last could not be read, where clients of
+    the API skip such bytes, and would take what comes after them for a proper end. None of these
+    may be passed on; the ``StreamError`` that :meth:`feed` ended with is said instead."""
 
     @abstractmethod
     def feed(self, data: bytes) -> list[StreamEvent]:
@@ -147,8 +186,6 @@ class ChatCodec(ABC):
     """Says ``ChatRequest.completion`` as it is meant. Other codecs ask a plain prompt as what a
     user says, and refuse what is more than that: where a provider speaks several APIs, a request
     to complete text is for one of these."""
-    takes_image_links: bool = True
-    """Says an image by a link to it. Where not, the image must stand in the request itself."""
     stream_content_type: str
     """Of a streamed answer."""
 
@@ -233,6 +270,18 @@ class DialectSpeech(ABC):
     marker_header: str | None = None
     """A header that all clients of this dialect send and no others; lower case. It tells whose
     request it is on paths that dialects share, and on unknown ones."""
+    json_content_type: str = "application/json"
+    """Of answers that are one JSON object, errors included."""
+    no_body: str = "the request has no body: it must be a JSON object"
+    """What clients hear who send none."""
+
+    def answer_headers(self, seconds: float) -> Mapping[str, str]:
+        """What servers of this dialect say in the head of every answer.
+
+        Args:
+            seconds: that it took.
+        """
+        return {}
 
     @abstractmethod
     def encode_error(self, error: ApiError, request_id: str) -> SpokenError:
@@ -256,8 +305,13 @@ class DialectSpeech(ABC):
         """One model by itself, as ``GET /v1/models/{id}`` (Ollama: ``/api/show``) gives it."""
 
     @abstractmethod
-    def decode_model_list(self, body: bytes) -> tuple[ListedModel, ...]:
+    def decode_model_list(
+        self, body: bytes, read: EntryReader = read_entry
+    ) -> tuple[ListedModel, ...]:
         """The models of an upstream's listing, each once, in its order.
+
+        Args:
+            read: what the upstream's entries tell.
 
         Raises:
             ApiFailure: UPSTREAM_ERROR, the body is no listing.

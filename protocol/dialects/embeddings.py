@@ -20,6 +20,7 @@ from forebay.protocol.canonical.embeddings import (
 )
 from forebay.protocol.canonical.requests import Dialect
 from forebay.protocol.dialects.base import USUAL_SERVER, Api, EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.embedding_losses import EmbeddingLosses
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 
@@ -44,6 +45,8 @@ class EmbeddingCodec(ABC):
     """Where clients post their requests."""
     most_inputs: int | None
     """How many inputs the API takes in one request; None: any number."""
+    losses: EmbeddingLosses
+    """What of a request the API can't say, and what becomes of it."""
 
     @abstractmethod
     def decode_request(self, body: JsonObject) -> EmbeddingRequest:

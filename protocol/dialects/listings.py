@@ -1,14 +1,20 @@
 """Listings of models, as servers of every dialect write them: what is alike in all of them.
 
 A listing is an array of entries; an entry is an object or a bare name. How many tokens a model
-takes stands under a different name at every server, and is left out by many.
+takes stands under a different name at every server, and is left out by many. What it costs and what
+it can do: :mod:`~forebay.protocol.dialects.listed_prices` and
+:mod:`~forebay.protocol.dialects.listed_capabilities`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import TypeAlias
 
+from forebay.protocol.canonical.listed_models import ListedModel
+from forebay.protocol.dialects.listed_capabilities import capabilities_of
+from forebay.protocol.dialects.listed_prices import live_providers, prices_of
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 _LENGTH_FIELDS = (
@@ -24,33 +30,58 @@ _LENGTH_FIELDS_INSIDE = (
     ("details", ("context_length",)),  # Ollama
     ("metadata", ("context_length",)),  # DeepInfra
 )
+_OUTPUT_FIELDS = (
+    "max_completion_tokens",  # Groq; OpenRouter, inside
+    "max_output_tokens",
+    "max_tokens",  # Anthropic; DeepInfra, inside
+)
+_OUTPUT_HOLDERS = ("top_provider", "metadata")
 _LARGEST_LENGTH = 1_000_000_000
+_RETIRING = ("expiration_date", "retires_at", "deprecation")
+"""OpenRouter, Anthropic, Mistral: null where it stays."""
+_GOING = frozenset({"deprecated", "retired", "deprecating"})
+_LONGEST_DATE = 10
+
+EntryReader: TypeAlias = Callable[[str, JsonObject], ListedModel | None]
+"""From the name in an entry and the whole entry to what it tells; None: it is left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedModel:
-    """One model, as a provider lists it."""
-
-    id: str
-    context_length: int | None = None
-    """Tokens of prompt and answer together; None where the provider does not say."""
+def read_entry(name: str, entry: JsonObject) -> ListedModel:
+    """What an entry tells, wherever any known server writes it."""
+    price_input, price_output = prices_of(entry)
+    capabilities, lacks = capabilities_of(entry)
+    retires = _retires(entry)
+    return ListedModel(
+        name,
+        context_length_of(entry),
+        _owner_of(entry),
+        max_output_tokens=_most_output_of(entry),
+        price_input=price_input,
+        price_output=price_output,
+        capabilities=capabilities,
+        lacks=lacks,
+        deprecated=retires is not None or str(entry.get("lifecycle")) in _GOING,
+        retires=retires,
+    )
 
 
 def listed_models(
-    entries: Sequence[JsonValue], *, id_fields: Sequence[str]
+    entries: Sequence[JsonValue], *, id_fields: Sequence[str], read: EntryReader = read_entry
 ) -> tuple[ListedModel, ...]:
     """The models of a listing's entries in their order, each once; entries without a name are
     left out.
 
     Args:
         id_fields: Where an entry's name stands, the best one first.
+        read: What the provider's entries tell.
     """
     models: dict[str, ListedModel] = {}
     for entry in entries:
         name = _name_of(entry, id_fields)
         if name and name not in models:
-            length = context_length_of(entry) if isinstance(entry, dict) else None
-            models[name] = ListedModel(name, length)
+            model = read(name, entry if isinstance(entry, dict) else {})
+            if model is not None:
+                models[name] = model
     return tuple(models.values())
 
 
@@ -65,6 +96,11 @@ def _name_of(entry: JsonValue, id_fields: Sequence[str]) -> str:
     return ""
 
 
+def _owner_of(entry: JsonObject) -> str:
+    owner = entry.get("owned_by")
+    return owner if isinstance(owner, str) else ""
+
+
 def context_length_of(entry: JsonObject) -> int | None:
     """How many tokens an entry says that its model takes.
 
@@ -74,15 +110,8 @@ def context_length_of(entry: JsonObject) -> int | None:
     said = next(_lengths_of(entry), None)
     if said is not None:
         return said
-    providers = entry.get("providers")
-    lengths = [
-        length
-        for provider in (providers if isinstance(providers, list) else [])
-        if isinstance(provider, dict)
-        and provider.get("status") in (None, "live")
-        and (length := _length(provider.get("context_length"))) is not None
-    ]
-    return min(lengths, default=None)
+    lengths = [_length(provider.get("context_length")) for provider in live_providers(entry)]
+    return min((length for length in lengths if length is not None), default=None)
 
 
 def _lengths_of(entry: JsonObject) -> Iterator[int]:
@@ -97,8 +126,28 @@ def _lengths_of(entry: JsonObject) -> Iterator[int]:
                     yield length
 
 
+def _most_output_of(entry: JsonObject) -> int | None:
+    for holder in (entry, *map(entry.get, _OUTPUT_HOLDERS)):
+        if isinstance(holder, dict):
+            for field in _OUTPUT_FIELDS:
+                if (length := _length(holder.get(field))) is not None:
+                    return length
+    return None
+
+
 def _length(value: JsonValue) -> int | None:
     """A plausible number of tokens. Servers write 0 or null for what they do not know."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 1 <= value <= _LARGEST_LENGTH else None
+
+
+def _retires(entry: JsonObject) -> date | None:
+    for field in _RETIRING:
+        told = entry.get(field)
+        if isinstance(told, str):
+            try:
+                return date.fromisoformat(told[:_LONGEST_DATE])
+            except ValueError:
+                continue
+    return None

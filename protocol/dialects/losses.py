@@ -182,6 +182,13 @@ class Losses:
             if loss.feature is feature and source not in loss.kept_from
         )
 
+    def takes_image_at(self, link: str) -> bool:
+        """Whether a server of the API gets an image from where ``link`` points to."""
+        said = [Feature.IMAGES, Feature.IMAGE_LINKS]
+        if link.lower().startswith("http:"):
+            said.append(Feature.PLAIN_IMAGE_LINKS)
+        return not any(loss.fate is Fate.REFUSED for feature in said for loss in self.of(feature))
+
     def dropped(self, request: ChatRequest, traits: UpstreamTraits) -> list[str]:
         """What of ``request`` is left out whatever the circumstances, by its name."""
         return [loss.named for loss in self._always_dropped if loss.concerns(request, traits)]
@@ -196,6 +203,12 @@ class AnswerLosses:
     """With one sentence each, as :attr:`Loss.why`."""
     own: frozenset[AnswerFeature] = frozenset()
     """What servers of this API do say, each in a form of its own that no other can hold."""
+    streamed: frozenset[AnswerFeature] = frozenset()
+    """Of what is lost: what only whole answers lose."""
+
+    def lost_by(self, *, streams: bool) -> frozenset[AnswerFeature]:
+        """What a stream, or a whole answer, loses."""
+        return frozenset(self.lost) - self.streamed if streams else frozenset(self.lost)
 
     def can_say(self, feature: AnswerFeature) -> bool:
         return feature in self.own or feature not in self.lost

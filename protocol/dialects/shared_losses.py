@@ -13,6 +13,7 @@ from forebay.protocol.dialects.losses import Loss, approximated, dropped, refuse
 
 _KEPT = "the gateway keeps answers itself; what it does not know, no other provider does"
 _ALONE = "no other provider knows it"
+ONE_TOKEN = "a limit of 1; the client is not shown what comes of it"
 _SPLIT = "one at a time; `/v1/completions` asks once for each"
 
 STATE: tuple[Loss, ...] = (
@@ -34,11 +35,21 @@ BEYOND_ONE_TEXT: tuple[Loss, ...] = (
 )
 """Of every API that goes on with one text."""
 
+OWN_SURROUNDINGS: tuple[Loss, ...] = (
+    refused(
+        Feature.TEMPLATE, "template", "decides itself what stands around a prompt; `drop` or not"
+    ),
+    refused(Feature.CONTEXT, "context", "would not know what was said before; `drop` or not"),
+)
+"""Of every API but Ollama's ``/api/generate``. Another prompt would be answered than the one that
+was meant, and nobody could tell: so they are never just left out."""
+
 CONVERSATION_ONLY: tuple[Loss, ...] = (
     *BEYOND_ONE_TEXT,
     approximated(Feature.PROMPT, "asked as what a user says"),
     refused(Feature.SUFFIX, "suffix", "can't fill in"),
     refused(Feature.RAW_PROMPT, "raw", "knows prompts in the model's own template only"),
+    *OWN_SURROUNDINGS,
 )
 """Of every API for conversations."""
 
@@ -54,17 +65,6 @@ def others_fields(own: Dialect) -> tuple[Loss, ...]:
             by_circumstance=True,
         ),
     )
-
-
-TEMPLATE: tuple[Loss, ...] = (
-    dropped(
-        Feature.TEMPLATE,
-        "template",
-        "only Ollama's `/api/generate` takes them; each by its own name",
-        by_circumstance=True,
-    ),
-)
-"""Of every API but Ollama's."""
 
 
 def cache_marks(own: Dialect | None) -> Loss:

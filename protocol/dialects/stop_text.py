@@ -84,7 +84,7 @@ class WithoutStopText(StreamDecoder):
         if tail.stop is not None:
             self._found = tail.stop
         tail.held = text[at:] if tail.stop is None else ""
-        return [replace(delta, text=text[:at])] if at else []
+        return [replace(delta, text=text[:at])] if at or delta.extras else []
 
     def _may_begin_a_stop(self, text: str) -> int:
         """How many characters at the end of ``text`` may be the beginning of a sequence."""
@@ -105,4 +105,4 @@ class WithoutStopText(StreamDecoder):
     def _finish(self, event: Finish) -> Finish:
         if self._found is None or event.reason is not FinishReason.END:
             return event
-        return Finish(reason=FinishReason.STOP_SEQUENCE, stop_sequence=self._found)
+        return replace(event, reason=FinishReason.STOP_SEQUENCE, stop_sequence=self._found)

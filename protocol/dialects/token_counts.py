@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 
 from forebay.protocol.canonical.requests import ChatRequest, Dialect
 from forebay.protocol.dialects.base import USUAL_SERVER, Api, EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.losses import Losses
 from forebay.protocol.jsontext import JsonObject
 
 
@@ -21,6 +22,8 @@ class TokenCountCodec(ABC):
     dialect: Dialect
     path: str
     """Where clients post their requests."""
+    losses: Losses
+    """What of a request the API can't say, and what becomes of it."""
 
     @abstractmethod
     def decode_request(self, body: JsonObject) -> ChatRequest:

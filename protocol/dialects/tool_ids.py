@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 
 from forebay.protocol.canonical.requests import Part, Role, ToolCall, ToolResult, Turn
 
+_SHORT_ID = re.compile(r"[a-zA-Z0-9]{9}")
+
 
 def fitted_id(given_id: str, *, pattern: re.Pattern[str], max_length: int) -> str:
     """``given_id`` itself where it suits the dialect, else a stand-in that depends on it alone.
@@ -30,6 +32,32 @@ def fitted_id(given_id: str, *, pattern: re.Pattern[str], max_length: int) -> st
     if given_id and len(given_id) <= max_length and pattern.fullmatch(given_id):
         return given_id
     return _derived_id(given_id)
+
+
+def is_short_id(given_id: str) -> bool:
+    return _SHORT_ID.fullmatch(given_id) is not None
+
+
+def with_short_ids(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """The same turns, with ids of nine letters and digits, as Mistral wants them: stand-ins that
+    depend on the id alone, where it is another."""
+    return tuple(replace(turn, parts=tuple(map(_with_short_id, turn.parts))) for turn in turns)
+
+
+def _with_short_id(part: Part) -> Part:
+    match part:
+        case ToolCall():
+            return replace(part, id=_short_id(part.id))
+        case ToolResult():
+            return replace(part, call_id=_short_id(part.call_id))
+        case _:
+            return part
+
+
+def _short_id(given_id: str) -> str:
+    if is_short_id(given_id):
+        return given_id
+    return hashlib.sha256(given_id.encode("utf-8", "surrogatepass")).hexdigest()[:9]
 
 
 def issued_id(given_id: str, *, response_id: str, position: int) -> str:

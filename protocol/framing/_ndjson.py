@@ -12,6 +12,8 @@ class LineFramer:
         self._limit = limit
         self._unfinished = bytearray()
         self._broken = False
+        self.ends: list[int] = []
+        """Where, in the bytes that were fed last, each of their lines ends."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that ``data`` completes, without their line ends.
@@ -20,6 +22,7 @@ class LineFramer:
             FrameTooLong: a line exceeds the limit. The lines before it are handed out first: then
                 the next call raises. What follows such a line is not read.
         """
+        self.ends = []
         if self._broken:
             raise FrameTooLong(self._limit)
         lines: list[bytes] = []
@@ -46,7 +49,9 @@ class LineFramer:
 
     def _split(self, data: bytes, lines: list[bytes]) -> None:
         *complete, rest = data.split(b"\n")
+        end = 0
         for line in complete:
+            end += len(line) + 1
             self._check_length(line)
             if self._unfinished:
                 self._unfinished += line
@@ -54,6 +59,7 @@ class LineFramer:
                 self._unfinished.clear()
             if line.strip():
                 lines.append(line.rstrip(b"\r"))
+                self.ends.append(end)
         self._check_length(rest)
         self._unfinished += rest
 

@@ -5,11 +5,21 @@ from types import MappingProxyType
 
 from forebay.protocol.providers import (
     anthropic,
+    azure,
+    deepseek,
+    gemini,
+    groq,
+    huggingface,
+    mistral,
     ollama,
+    ollama_cloud,
     openai,
     openai_compatible,
+    openrouter,
     openvino,
     sandbox,
+    together,
+    xai,
     zai,
 )
 from forebay.protocol.providers.base import ProviderProfile
@@ -20,10 +30,20 @@ PROFILES: Mapping[str, ProviderProfile] = MappingProxyType(
         for profile in (
             openai.PROFILE,
             anthropic.PROFILE,
-            ollama.PROFILE,
-            openai_compatible.PROFILE,
-            openvino.PROFILE,
+            openrouter.PROFILE,
+            together.PROFILE,
+            huggingface.PROFILE,
             zai.PROFILE,
+            ollama.PROFILE,
+            ollama_cloud.PROFILE,
+            openvino.PROFILE,
+            openai_compatible.PROFILE,
+            groq.PROFILE,
+            deepseek.PROFILE,
+            mistral.PROFILE,
+            gemini.PROFILE,
+            xai.PROFILE,
+            azure.PROFILE,
             sandbox.PROFILE,
         )
     }

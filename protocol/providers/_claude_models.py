@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from forebay.protocol.dialects.base import ThinkingForm, UpstreamTraits
+from forebay.protocol.dialects.base import Prefill, ThinkingForm, UpstreamTraits
 
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[.-](\d{1,2})(?!\d))?(?!\d)")
 """``claude-3-5-sonnet-20241022``, ``claude-sonnet-4-20250514``, ``claude-opus-4-7``."""
@@ -14,6 +14,8 @@ _FIRST_WITH_BUDGETS = (3, 7)
 _FIRST_WITH_EFFORTS = (4, 6)
 _FIRST_WITHOUT_SAMPLING = (4, 7)
 """Also the first that refuses budgets."""
+_FIRST_WITHOUT_PREFILL = (4, 6)
+"""From then on a conversation that ends with a turn of the model is refused."""
 _MOST_OUTPUT_OF_OLD_MODELS = 4096
 _FIRST_WITH_LONG_ANSWERS = (3, 5)
 
@@ -32,6 +34,7 @@ def claude_traits(model_id: str, traits: UpstreamTraits) -> UpstreamTraits:
         default_max_output_tokens=most_output,
         takes_sampling=version < _FIRST_WITHOUT_SAMPLING,
         thinking=_thinking(version),
+        prefill=Prefill.LAST_TURN if version < _FIRST_WITHOUT_PREFILL else Prefill.NONE,
     )
 
 

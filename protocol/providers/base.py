@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
+from urllib.parse import urlsplit
 
 from forebay.protocol.canonical.errors import ApiError
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.canonical.requests import Dialect
-from forebay.protocol.dialects.base import Api, UpstreamTraits
+from forebay.protocol.dialects.base import Api, Prefill, UpstreamTraits
+from forebay.protocol.dialects.listings import EntryReader, read_entry
+from forebay.protocol.providers.limits.hints import LimitHint
+from forebay.protocol.providers.limits.readings import LimitReader, reads_nothing
 
 
 class Greeting(Enum):
@@ -22,6 +27,8 @@ class Greeting(Enum):
     """``Authorization: Bearer KEY``."""
     X_API_KEY = auto()
     """``x-api-key: KEY``."""
+    API_KEY = auto()
+    """``api-key: KEY``."""
 
 
 class FailureKind(StrEnum):
@@ -42,7 +49,10 @@ class FailureKind(StrEnum):
     REQUEST_REJECTED = "request_rejected"
     """The request itself is at fault: the client gets the error."""
     SERVER_FAILED = "server_failed"
-    """The provider broke, timed out or answered garbage."""
+    """The provider broke or answered garbage."""
+    TIMED_OUT = "timed_out"
+    """The provider has the request and said nothing in time. It may be at work on it still, and
+    charge for it: rather somebody else is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +66,8 @@ class CallFailure:
     """Seconds, where the provider said when to come back."""
     resets_in: float | None = None
     """Seconds until a spent quota is there again, where the provider said so."""
+    limit: LimitHint | None = None
+    """The limit that refused the call, where the answer's words or codes tell."""
     status: int | None = None
     """HTTP status of the provider's answer; None where there was none."""
     detail: str | None = None
@@ -73,6 +85,49 @@ class FailedAnswer:
     """The body, read by the dialect."""
     now: float
     """Unix seconds."""
+    body: bytes = b""
+    """As it came, for what ``error`` has no place for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A question that costs nothing, whose answer tells whether the server can be asked: any status
+    below 400."""
+
+    path: str
+    from_root: bool = False
+    """``path`` stands in the place of the base URL's usual path, not below it."""
+    checks_key: bool = True
+    """A wrong key is refused there, too; else it may be."""
+    ready_path: str | None = None
+    """In the place of the base URL's usual path: says by a status of 500 or above that the server
+    is there but not ready, while it loads a model. Servers that lack it answer 404."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherListing:
+    """Where models are listed in a form of the provider's own."""
+
+    path: str
+    """In the place of the base URL's usual path."""
+    read: Callable[[bytes], tuple[ListedModel, ...]]
+    """
+    Raises:
+        ApiFailure: the body is no listing.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notes:
+    """What docs/providers.md says of a kind, beside what the rest of its profile says."""
+
+    title: str
+    limits: str
+    """How its limits are learned."""
+    lossy: tuple[str, ...]
+    """What clients ask for and don't get there, or get otherwise."""
+    remarks: tuple[str, ...] = ()
+    """What to know to configure it."""
 
 
 def _every_model(model_id: str) -> bool:
@@ -84,20 +139,40 @@ class ProviderProfile:
     """One kind of provider."""
 
     kind: str
+    notes: Notes
     paths: Mapping[Api, str]
     """The APIs that the provider speaks, by their paths below the base URL, the best one for
     translated requests first."""
     listing_path: str
+    """Below the base URL."""
     listing_dialect: Dialect
     classify: Callable[[FailedAnswer], CallFailure]
+    read_limits: LimitReader = reads_nothing
+    """What the headers of an answer, good or bad, tell of its limits."""
+    read_entry: EntryReader = read_entry
+    """What its listing tells of a model."""
+    other_listing: OtherListing | None = None
+    """Asked where there is none at ``listing_path``."""
+    probe: Probe | None = None
+    """How to find out whether it can be asked. None: it can't be found out for nothing."""
     default_base_url: str | None = None
     """None: the configuration must say it."""
+    other_base_paths: tuple[str, ...] = ()
+    """Paths that base URLs of this kind may have instead of the default one's."""
+    bases: Mapping[Api, str] = field(default_factory=dict)
+    """APIs that are not below the base URL: below which path of the same host they are, in the
+    place of the base URL's own."""
     needs_key: bool = True
+    needs_key_elsewhere: bool = True
+    """So it does at a ``base_url`` that is not the default one."""
     greeting: Greeting = Greeting.BEARER
     takes_hosts: bool = False
     """May be several equal hosts, each with its own slots."""
     manages_models: bool = False
     """Takes Ollama's calls that pull, make and delete models."""
+    keeps_responses: bool = False
+    """Answers of its Responses API may be made in the background, and are asked for later by
+    their ids."""
     completes_text: Callable[[str], bool] = _every_model
     """Whether a model of this id can go on with a text as it stands, where an API for that is
     among ``paths``."""
@@ -109,6 +184,8 @@ class ProviderProfile:
     traits: UpstreamTraits = field(default_factory=UpstreamTraits)
     model_traits: Callable[[str, UpstreamTraits], UpstreamTraits] | None = None
     """``traits`` as they are for the model of an id, where models differ."""
+    prefill_of: Callable[[str, str], Prefill] | None = None
+    """``traits.prefill`` by the base URL and the listed owner of a model, where servers differ."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with every call."""
     forwarded_headers: frozenset[str] = frozenset()
@@ -119,6 +196,45 @@ class ProviderProfile:
     """Its limits on tokens count what it read from its prompt cache."""
     reserves_most_output: bool = False
     """Its limits on tokens count the most that a request may put out, until it has ended."""
+
+    def base_of(self, base_url: str, api: Api) -> str:
+        """What the path of ``api`` stands below, where ``base_url`` is configured."""
+        base = self.bases.get(api)
+        return base_url if base is None else self.beside(base_url, base)
+
+    def beside(self, base_url: str, path: str) -> str:
+        """The URL of ``path`` in the place of the usual path in ``base_url``. What stands before
+        that, a proxy's own path for example, stays; a path that is not usual goes."""
+        parts = urlsplit(base_url)
+        before = parts.path.rstrip("/")
+        usual = self.usual_path
+        for ending in (*self.other_base_paths, usual):
+            if ending and before.endswith(ending):
+                before = before.removesuffix(ending)
+                break
+        else:
+            before = "" if usual else before
+        return f"{parts.scheme}://{parts.netloc}{before}{path}"
+
+    @property
+    def usual_path(self) -> str:
+        """Of the default base URL; "" where there is none."""
+        return urlsplit(self.default_base_url or "").path.rstrip("/")
+
+    def ready_url(self, base_url: str) -> str | None:
+        """What to ask by GET to find out whether the server at ``base_url`` works again, where it
+        has failed."""
+        if self.probe is None or self.probe.ready_path is None:
+            return self.probe_url(base_url)
+        return self.beside(base_url, self.probe.ready_path)
+
+    def probe_url(self, base_url: str) -> str | None:
+        """What to ask by GET to find out whether the server at ``base_url`` can be asked."""
+        if self.probe is None:
+            return None
+        if self.probe.from_root:
+            return self.beside(base_url, self.probe.path)
+        return base_url + self.probe.path
 
     def traits_of(self, model_id: str) -> UpstreamTraits:
         """What there is to know of the server when it is asked for this model."""

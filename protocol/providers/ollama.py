@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from forebay.protocol.dialects.base import Prefill, UpstreamTraits
 from forebay.protocol.dialects.ollama import (
     OLLAMA,
     OLLAMA_CHAT,
@@ -15,8 +16,17 @@ from forebay.protocol.dialects.ollama import (
     OLLAMA_EMBEDDINGS,
     OLLAMA_GENERATE,
 )
-from forebay.protocol.providers.base import CallFailure, FailedAnswer, FailureKind, ProviderProfile
+from forebay.protocol.providers.base import (
+    CallFailure,
+    FailedAnswer,
+    FailureKind,
+    Notes,
+    Probe,
+    ProviderProfile,
+)
 from forebay.protocol.providers.classification import classify_by_status
+from forebay.protocol.providers.limits.hints import HintKind, LimitHint
+from forebay.protocol.providers.limits.refusals import spent_window
 
 _SPENT_PHRASE = "usage limit"
 """The cloud refuses with 429 and prose for windows of an hour, a session of hours, a week or a
@@ -29,18 +39,37 @@ _WORTH_WAITING = 300.0
 def classify(answer: FailedAnswer) -> CallFailure:
     """By status; but a usage limit is a spent quota, unless it is told to end soon."""
     failure = classify_by_status(answer)
-    wait = failure.retry_after
-    if (
-        failure.kind is not FailureKind.RATE_LIMITED
-        or _SPENT_PHRASE not in answer.error.message.lower()
-        or (wait is not None and wait <= _WORTH_WAITING)
-    ):
+    message = answer.error.message
+    if failure.kind is not FailureKind.RATE_LIMITED or _SPENT_PHRASE not in message.lower():
         return failure
-    return replace(failure, kind=FailureKind.QUOTA_SPENT, retry_after=None, resets_in=wait)
+    limit = LimitHint(kind=HintKind.SPENT_UNTIL, window=spent_window(message))
+    wait = failure.retry_after
+    if wait is not None and wait <= _WORTH_WAITING:
+        return replace(failure, limit=limit)
+    return replace(
+        failure, kind=FailureKind.QUOTA_SPENT, retry_after=None, resets_in=wait, limit=limit
+    )
 
 
 PROFILE = ProviderProfile(
     kind="ollama",
+    notes=Notes(
+        title="Ollama servers",
+        limits=(
+            "`limits.concurrency`, for each host, or by trying: servers queue calls themselves "
+            "and tell nothing."
+        ),
+        lossy=(
+            "Prompts that are too long lose their oldest messages, if the server was started "
+            "with too little context.",
+            "Calls of tools can't be forced.",
+        ),
+        remarks=(
+            "`hosts` names several servers that hold the same models. Models of Ollama's "
+            "cloud can be asked for at a local server; to ask the cloud directly is the kind "
+            "`ollama_cloud`.",
+        ),
+    ),
     default_base_url="http://127.0.0.1:11434",
     paths={
         OLLAMA_CHAT: "/api/chat",
@@ -51,8 +80,10 @@ PROFILE = ProviderProfile(
     listing_path="/api/tags",
     listing_dialect=OLLAMA,
     classify=classify,
+    probe=Probe(path="/api/version", checks_key=False),
     needs_key=False,
     takes_hosts=True,
     manages_models=True,
     one_account=False,
+    traits=UpstreamTraits(prefill=Prefill.LAST_TURN),
 )

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 _UNIT_SECONDS = {
     "ns": 1e-9,
@@ -46,18 +47,25 @@ _UNIX_MILLISECONDS_FROM = 1e12
 def parse_wait(text: str, *, now: float) -> float | None:
     """Seconds from ``now`` (Unix seconds) that ``text`` says to wait; 0 for times gone by;
     None where it says nothing that can be read."""
+    wait = parse_duration(text)
+    if wait is not None:
+        return wait
     text = text.strip()
     if _NUMBER.fullmatch(text):
         value = float(text)
-        if value >= _UNIX_MILLISECONDS_FROM:
-            value = value / 1000 - now
-        elif value >= _UNIX_SECONDS_FROM:
-            value -= now
-        return max(0.0, value)
-    if _DURATION.fullmatch(text):
-        return _duration(text)
+        return max(0.0, (value / 1000 if value >= _UNIX_MILLISECONDS_FROM else value) - now)
     moment = _moment(text)
     return None if moment is None else max(0.0, moment - now)
+
+
+def parse_duration(text: str) -> float | None:
+    """As `parse_wait`, where the text is the same wait at any time of day: seconds or a duration;
+    else None."""
+    text = text.strip()
+    if _NUMBER.fullmatch(text):
+        value = float(text)
+        return max(0.0, value) if value < _UNIX_SECONDS_FROM else None
+    return _duration(text) if _DURATION.fullmatch(text) else None
 
 
 def _duration(text: str) -> float:
@@ -66,7 +74,9 @@ def _duration(text: str) -> float:
     )
 
 
+@lru_cache(maxsize=32)
 def _moment(text: str) -> float | None:
+    """Unix seconds. Kept for a while: one ``date`` stands over every header of its answer."""
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = read(text)
@@ -78,36 +88,48 @@ def _moment(text: str) -> float | None:
     return None
 
 
-def retry_after(headers: Mapping[str, str], message: str, *, now: float) -> float | None:
+def retry_after(
+    headers: Mapping[str, str], message: str, *, now: float, in_body: float | None = None
+) -> float | None:
     """Seconds that a refusal asks to wait, or None.
 
     Args:
         headers: of the answer, names in lower case. ``retry-after-ms`` wins over
             ``retry-after``.
-        message: the error's text, read where no header says it.
+        message: the error's text, read where neither a header nor a field says it.
         now: Unix seconds, used where the answer has no ``date``.
+        in_body: seconds that a field of the error says, read where no header says it.
     """
+    now = answered_at(headers, now)
+    wait = _wait_in_headers(headers, now)
+    if wait is None:
+        wait = in_body
+    return wait_in_words(message, now=now) if wait is None else wait
+
+
+def answered_at(headers: Mapping[str, str], now: float) -> float:
+    """When an answer was written, in Unix seconds: its own ``date``, else ``now``."""
     date = headers.get("date")
-    answered_at = None if date is None else _moment(date)
-    if answered_at is not None:
-        now = answered_at
+    moment = None if date is None else _moment(date)
+    return now if moment is None else moment
+
+
+def _wait_in_headers(headers: Mapping[str, str], now: float) -> float | None:
     milliseconds = headers.get("retry-after-ms")
     if milliseconds is not None and _NUMBER.fullmatch(milliseconds.strip()):
         return max(0.0, float(milliseconds) / 1000)
     seconds = headers.get("retry-after")
-    if seconds is not None:
-        wait = parse_wait(seconds, now=now)
-        if wait is not None:
-            return wait
-    return _wait_in_sentence(message, now)
+    return None if seconds is None else parse_wait(seconds, now=now)
 
 
-def _wait_in_sentence(message: str, now: float) -> float | None:
+def wait_in_words(message: str, *, now: float | None) -> float | None:
+    """Seconds from ``now`` that a sentence asks to wait, or None. Times of day are only read where
+    ``now`` is known."""
     sentence = _IN_A_SENTENCE.search(message.lower())
     if sentence is not None:
         return _duration(_WORDED_UNIT.sub(lambda word: word[1][0], sentence[1]))
     at = _AT_A_TIME.search(message)
-    if at is None:
+    if at is None or now is None:
         return None
     moment = _moment(at[1].upper())
     return None if moment is None else max(0.0, moment - now)

@@ -113,3 +113,61 @@ def test_clients_settings_that_lead_to_the_gateway_do_not_make_it_call_itself(
 ) -> None:
     with pytest.raises(ConfigError, match="is the address of this gateway itself"):
         settings_from_environment(environ)
+
+
+@pytest.mark.parametrize(
+    ("variable", "kind"),
+    [
+        ("OPENROUTER_API_KEY", "openrouter"),
+        ("TOGETHER_API_KEY", "together"),
+        ("HF_TOKEN", "huggingface"),
+        ("ZAI_API_KEY", "zai"),
+        ("GROQ_API_KEY", "groq"),
+        ("DEEPSEEK_API_KEY", "deepseek"),
+        ("MISTRAL_API_KEY", "mistral"),
+        ("GEMINI_API_KEY", "gemini"),
+        ("XAI_API_KEY", "xai"),
+        ("OLLAMA_API_KEY", "ollama_cloud"),
+    ],
+)
+def test_each_key_gives_the_provider_of_its_kind(variable: str, kind: str) -> None:
+    settings = settings_from_environment({variable: "key-1"})
+    ((name, provider),) = settings.providers.items()
+    assert (name, provider.kind, provider.base_url) == (kind, kind, None)
+    assert provider.api_key is not None
+    assert provider.api_key.get_secret_value() == "key-1"
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://res.openai.azure.com",
+        "https://res.openai.azure.com/",
+        "https://res.openai.azure.com/openai/v1/",
+    ],
+)
+def test_azure_needs_its_endpoint_in_any_form(endpoint: str) -> None:
+    environ = {"AZURE_OPENAI_API_KEY": "key-1"}
+    assert not settings_from_environment(environ).providers
+    environ["AZURE_OPENAI_ENDPOINT"] = endpoint
+    azure = settings_from_environment(environ).providers["azure"]
+    assert azure.base_url == "https://res.openai.azure.com/openai/v1"
+
+
+def test_a_wrong_endpoint_is_told_by_its_variable() -> None:
+    environ = {"AZURE_OPENAI_API_KEY": "key-1", "AZURE_OPENAI_ENDPOINT": "res.openai.azure.com"}
+    with pytest.raises(ConfigError, match="AZURE_OPENAI_ENDPOINT"):
+        settings_from_environment(environ)
+
+
+def test_a_key_is_not_required_of_an_endpoint_of_ones_own() -> None:
+    def problems(**provider: object) -> str:
+        try:
+            Settings.model_validate({"providers": {"up": {"kind": "huggingface", **provider}}})
+        except ValueError as wrong:
+            return str(wrong)
+        return ""
+
+    assert "is required" in problems()
+    assert not problems(base_url="http://127.0.0.1:8080/v1")
+    assert not problems(api_key="hf-1")

@@ -87,7 +87,8 @@ defaults:
         "f:18: models.fast.targets[2]: appears twice among the targets (you wrote up/two)",
         "f:18: models.fast.targets[3]: must be written provider/model-id, as in openai/gpt-5-mini"
         " (you wrote /bad)",
-        "f:19: models.fast.strategy: must be one of ordered, balanced (you wrote best)",
+        "f:19: models.fast.strategy: must be one of ordered, balanced, cheapest, fastest, weighted"
+        " (you wrote best)",
         "f:21: defaults.openai: names no model, and no provider/model-id of a configured provider"
         " (you wrote fats); did you mean 'fast'?",
         "f:23: defaults.unknown: is not a setting; did you mean 'unknown_model'?",
@@ -177,7 +178,8 @@ def test_the_defaults_count_where_nothing_is_written() -> None:
         (
             "providers: {o: {kind: ollama, limits: {zzz: 5}}}",
             "providers.o.limits.zzz",
-            "the settings here are: rpm, rps, tpm, concurrency, burst",
+            "the settings here are: rps, rpm, rpd, tpm, tpd, itpm, otpm, itpd, otpd, concurrency,"
+            " burst, token_burst, minute_shape, day_shape, windows",
         ),
         ('"a b\\n": 1', r"'a b\n'", None),
     ],
@@ -270,6 +272,21 @@ def test_an_unknown_setting_suggests_the_nearest(text: str, path: str, fix: str 
             "f:3: clients.b.key: is the same as the key of a; every client needs its own",
         ),
         (
+            "clients:\n  a: {key: k, keyless: [ollama]}\n  b: {key: l, keyless: [openai, ollama]}",
+            "f:3: clients.b.keyless[1]: is served without a key as a already; it can be one"
+            " client's (you wrote ollama)",
+        ),
+        (
+            "clients: {a: {key: k, keyless_from: [10.0.0.0/8]}}",
+            "f:1: clients.a.keyless_from: is for clients with keyless only;"
+            " name the dialects, as in keyless: [ollama], or remove it",
+        ),
+        (
+            "clients: {a: {key: k, keyless: [ollama], keyless_from: [10.0.0.1/8]}}",
+            "f:1: clients.a.keyless_from[0]: is no range of IP addresses (you wrote 10.0.0.1/8);"
+            " write it as in 192.168.1.0/24, or a single address",
+        ),
+        (
             "clients: {a b: {key: k}}",
             "f:1: clients.'a b': is not a name: 1 to 64 letters, digits, '.', '_', '-' or '@',"
             " beginning with a letter or digit",
@@ -298,6 +315,22 @@ def test_targets_suggest_a_provider_and_may_not_repeat() -> None:
         "models.m.targets[2]",
         "appears twice among the targets (you wrote openai/x)",
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("strategy: weighted", "is required where the strategy is weighted"),
+        ("weights: [1, 2]", "is for the strategy weighted only"),
+        ("strategy: fastest, weights: [1, 2]", "is for the strategy weighted only"),
+        ("strategy: weighted, weights: [1]", "has 1 numbers for 2 targets"),
+        ('strategy: weighted, weights: [0, "0"]', "must not all be 0"),
+    ],
+)
+def test_weights_fit_the_targets_and_the_strategy(settings: str, message: str) -> None:
+    text = "providers: {p: {kind: ollama}}\nmodels: {m: {targets: [p/x, p/y], %s}}"
+    (problem,) = problems(text % settings)
+    assert (problem.path, problem.message) == ("models.m.weights", message)
 
 
 def test_an_unknown_kind_lists_the_kinds() -> None:

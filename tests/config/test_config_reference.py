@@ -32,19 +32,25 @@ def model_within(annotation: object) -> type[BaseModel] | None:
 
 
 def settings_below(
-    section: type[BaseModel] = Settings, path: str = ""
+    section: type[BaseModel] = Settings, path: str = "", seen: set[type[BaseModel]] | None = None
 ) -> Iterator[tuple[str, FieldInfo]]:
-    """Every single setting by its path, with NAME for the names that users choose."""
+    """Every single setting by its path, with NAME for the names that users choose. A section that
+    stands in several places is told in full where it comes first, and as one setting elsewhere."""
+    seen = set() if seen is None else seen
     for name, field in section.model_fields.items():
         alias = field.validation_alias
         below = path + (alias if isinstance(alias, str) else name)
         inner = model_within(field.annotation)
-        if inner is None:
+        if not path and inner is None:
+            below = f"{below}.NAME"
+        if inner is None or inner in seen:
             yield below, field
-        elif get_origin(field.annotation) is Mapping:
-            yield from settings_below(inner, f"{below}.NAME.")
+            continue
+        seen.add(inner)
+        if get_origin(field.annotation) is Mapping:
+            yield from settings_below(inner, f"{below}.NAME.", seen)
         else:
-            yield from settings_below(inner, f"{below}.")
+            yield from settings_below(inner, f"{below}.", seen)
 
 
 SETTINGS = dict(settings_below())
@@ -72,7 +78,9 @@ def test_the_reference_gives_the_right_default(path: str) -> None:
     field, said = SETTINGS[path], ROWS[path]["default"]
     if field.is_required():
         assert said == "required"
-    elif (default := field.get_default(call_default_factory=True)) in (None, {}):
+    elif (default := field.get_default(call_default_factory=True)) in (None, {}, ()) or isinstance(
+        default, BaseModel
+    ):
         assert said in (
             *("none", "not set", "all", "the kind's own"),
             *("`wait.max_wait_ms`", "`wait.hold`", "`defaults.on_unsupported`"),
@@ -122,7 +130,7 @@ def test_the_worked_examples_do_what_the_page_says(text: str, errors: str) -> No
 
 def test_the_page_has_worked_examples_that_load_and_ones_that_do_not() -> None:
     assert [bool(errors) for _, errors in yaml_blocks()].count(True) == 2
-    assert len(yaml_blocks()) == 6
+    assert len(yaml_blocks()) == 9
 
 
 def test_the_table_of_waits_is_what_the_code_answers() -> None:
@@ -144,6 +152,8 @@ def test_the_example_loads_and_says_the_defaults() -> None:
     settings = settings_from_yaml(EXAMPLE_CONFIG.encode(), source="f", environ={})
     assert settings.server == Settings().server
     assert settings.wait == Settings().wait
+    assert settings.images == Settings().images
+    assert settings.state == Settings().state
     assert settings.defaults == Settings().defaults
     assert list(settings.providers) == ["local"]
     assert settings.providers["local"].timeouts == type(settings.providers["local"].timeouts)()
@@ -158,7 +168,7 @@ def switched_on() -> str:
 
 def test_the_example_loads_with_everything_switched_on() -> None:
     settings = settings_from_yaml(switched_on().encode(), source="f", environ=ENVIRON)
-    assert len(settings.providers) == 4
+    assert len(settings.providers) == 5
     assert settings.models["fast"].targets
     assert settings.clients["alice"].weight == 2
 
@@ -166,7 +176,13 @@ def test_the_example_loads_with_everything_switched_on() -> None:
 def test_the_example_holds_every_setting() -> None:
     document = read_document(switched_on(), ENVIRON)
     held = {
-        re.sub(r"^(providers|models|clients)\.\w+\.", r"\1.NAME.", path_text(at))
+        re.sub(
+            r"^(providers\.NAME\.targets)\.[\w-]+\.|\[\d+\]",
+            lambda found: f"{found[1]}.NAME." if found[1] else "",
+            re.sub(
+                r"^(providers|models|clients|groups)\.[\w-]+(?=\.|$)", r"\1.NAME", path_text(at)
+            ),
+        )
         for at in document.positions
     }
     assert set(SETTINGS) <= held

@@ -88,6 +88,12 @@ async def test_trap_6_the_query_goes_along_to_anthropic(autojump_clock: MockCloc
         assert await tap.post("/v1/messages?a=1&beta=true&b=") == "/v1/messages?a=1&beta=true&b="
 
 
+async def test_trap_6_a_name_that_comes_twice_goes_along_twice(autojump_clock: MockClock) -> None:
+    async with tapped("anthropic") as tap:
+        asked = await tap.post("/v1/messages?beta=true&beta=x&a=1&max_wait_ms=9&beta=true")
+        assert asked == "/v1/messages?beta=true&beta=x&a=1&beta=true"
+
+
 async def test_trap_6_the_gateways_own_query_stays_here(autojump_clock: MockClock) -> None:
     async with tapped("anthropic") as tap:
         assert await tap.post("/v1/messages?max_wait_ms=9000") == "/v1/messages"

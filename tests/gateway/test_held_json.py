@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 import trio
+from spoken_errors import CHAT_PATHS, JSON_TYPES
 from trio.testing import MockClock
 from worlds import GATEWAY, World, one_provider, open_world
 
@@ -44,7 +45,7 @@ async def test_traps_99_104_105_whitespace_is_sent_in_time_as_plain_json(
         answer, head_at = await _ask(world, path)
         assert answer.status_code == 200
         assert head_at < NODES_PATIENCE - 30
-        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["content-type"] == JSON_TYPES[CHAT_PATHS[path]]
         assert "content-encoding" not in answer.headers
         assert answer.content.startswith(b"\n\n")
         assert isinstance(answer.json()["model"], str)
@@ -58,7 +59,7 @@ async def test_trap_99_a_failure_before_that_has_its_own_status(
         await world.ask()
         answer, head_at = await _ask(world, path)
         assert (answer.status_code, round(head_at)) == (429, 200)
-        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["content-type"] == JSON_TYPES[CHAT_PATHS[path]]
 
 
 async def test_trap_103_nothing_comes_before_the_status_unless_it_was_asked_for(

@@ -27,6 +27,7 @@ PNG = base64.b64decode(
 )
 PNG_TEXT = base64.b64encode(PNG).decode()
 OLLAMA = {"kind": "ollama", "hosts": ["http://up.test"]}
+CLAUDE = {"kind": "anthropic", "base_url": "http://up.test", "api_key": "k-secret-1"}
 OPENAI = {"kind": "openai_compatible", "base_url": "http://up.test/v1"}
 
 
@@ -335,6 +336,55 @@ async def test_who_follows_links_serves_where_the_gateway_can_not_fetch(
         got = await _ask(world, "http://pictures.test/gone")
         assert got.status_code == 200
         assert got.headers["x-forebay-target"] == "other/sandbox-chat"
+
+
+async def test_claude_gets_images_without_tls_inline_and_follows_other_links_itself(
+    autojump_clock: MockClock,
+) -> None:
+    """Trap 40. Its API refuses links that are not https."""
+    async with _world({"GET /cat": Imitated(PNG)}, providers={"up": CLAUDE}) as (world, images, _):
+        plain, secured = "http://pictures.test/cat", "https://pictures.test/dog"
+        got = await _ask(world, plain, secured)
+        assert got.status_code == 200, got.text
+        (request,) = [each for each in world.sandbox.requests if each.path == "/v1/messages"]
+        sent = json.loads(request.body)["messages"][0]["content"]
+        sources = [block["source"] for block in sent if block["type"] == "image"]
+        assert sources == [
+            {"type": "base64", "media_type": "image/png", "data": PNG_TEXT},
+            {"type": "url", "url": secured},
+        ]
+        assert len(images.requests) == 1
+        assert world.gateway.linked_images.budget.lent == 0
+
+
+async def test_claudes_own_clients_hear_of_links_what_claude_says(
+    autojump_clock: MockClock,
+) -> None:
+    """Their bytes go through as they are."""
+    async with _world({"GET /cat": Imitated(PNG)}, providers={"up": CLAUDE}) as (world, images, _):
+        link = {"type": "url", "url": "http://pictures.test/cat"}
+        ask = {"role": "user", "content": [{"type": "image", "source": link}]}
+        await world.client.post(
+            f"{GATEWAY}/v1/messages",
+            json={"model": "fast", "max_tokens": 20, "messages": [ask]},
+            headers={"anthropic-version": "2023-06-01"},
+        )
+        (request,) = [each for each in world.sandbox.requests if each.path == "/v1/messages"]
+        assert json.loads(request.body)["messages"] == [ask]
+        assert not images.requests
+
+
+async def test_an_image_without_tls_that_can_not_be_had_is_refused_for_claude(
+    autojump_clock: MockClock,
+) -> None:
+    async with _world({}, providers={"up": CLAUDE}) as (world, _, _):
+        got = await _ask(world, "http://pictures.test/gone")
+        assert got.status_code == 400
+        assert "http://pictures.test/gone" in got.json()["error"]["message"]
+    async with _world({}, providers={"up": CLAUDE}, images={"links": "refuse"}) as (world, _, _):
+        got = await _ask(world, "http://pictures.test/gone")
+        assert got.status_code == 400
+        assert "https" in got.json()["error"]["message"]
 
 
 async def test_images_are_fetched_before_a_permit_is_taken(autojump_clock: MockClock) -> None:

@@ -19,6 +19,8 @@ from sdk_wire import Exchange
 from trio.testing import MockClock
 from worlds import GATEWAY, World, open_world
 
+from forebay.actors.stores import StoredResponse
+
 IDLE_OF_AGENTS = 300.0
 """Seconds after which Codex CLI gives up; comments do not count."""
 OVER: Mapping[str, dict[str, object]] = {
@@ -187,7 +189,7 @@ async def test_a_client_that_leaves_frees_all_and_leaves_nothing(
             await listen(world, input="two", previous_response_id=first["id"])
         assert await world.is_at_rest()
         stored = await world.gateway.responses.get("anonymous", first["id"])
-        assert stored is not None
+        assert isinstance(stored, StoredResponse)
         assert json.loads(stored.body) == first
         assert world.sandbox.statistics().cancelled == 1
 

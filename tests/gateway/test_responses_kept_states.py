@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 from trio.testing import MockClock
-from worlds import GATEWAY, open_world
+from worlds import GATEWAY, World, open_world
 
 from forebay.protocol.jsontext import JsonObject, dumps
 
@@ -75,3 +75,37 @@ async def test_only_what_has_come_to_its_end_is_kept(
         assert again.status_code == (200 if kept else 404)
         if kept:
             assert again.json() == body
+
+
+async def _ask(world: World, said: str) -> str:
+    asked = {"model": "fast", "input": said}
+    got = await world.client.post(f"{GATEWAY}/v1/responses", json=asked)
+    assert got.status_code == 200, got.text
+    response_id: str = got.json()["id"]
+    return response_id
+
+
+async def test_as_many_answers_are_kept_as_configured_and_for_as_long(
+    autojump_clock: MockClock,
+) -> None:
+    async def is_kept(response_id: str) -> bool:
+        got = await world.client.get(f"{GATEWAY}/v1/responses/{response_id}")
+        return got.status_code == 200
+
+    async with open_world({**NATIVE, "state": {"max_responses": 2, "keep_ms": 60_000}}) as world:
+        first, second, third = [await _ask(world, f"turn {turn}") for turn in range(3)]
+        assert [await is_kept(each) for each in (first, second, third)] == [False, True, True]
+        await trio.sleep(30)
+        fourth = await _ask(world, "later")
+        assert [await is_kept(each) for each in (second, third, fourth)] == [False, True, True]
+        await trio.sleep(30)
+        assert [await is_kept(each) for each in (third, fourth)] == [False, True]
+
+
+async def test_as_many_bytes_are_kept_as_configured(autojump_clock: MockClock) -> None:
+    async with open_world({**NATIVE, "state": {"max_bytes": 20_000}}) as world:
+        small = await _ask(world, "short")
+        await _ask(world, "long " * 10_000)
+        for response_id, status in ((small, 404), (await _ask(world, "short again"), 200)):
+            got = await world.client.get(f"{GATEWAY}/v1/responses/{response_id}")
+            assert got.status_code == status

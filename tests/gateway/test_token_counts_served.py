@@ -138,10 +138,88 @@ async def test_a_count_never_waits_behind_chats(
             await wait_all_tasks_blocked()
             assert (world.gateway.in_flight, world.gateway.waiting) == (1, 2)
             began = trio.current_time()
-            assert is_estimated(await count(world))
+            world.sandbox.change_options(world.sandbox.options.changed({"latency_ms": 0}))
+            assert not is_estimated(await count(world))
             assert trio.current_time() == began
             assert world.gateway.waiting == 2
         assert await world.is_at_rest()
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"concurrency": 1}, {"rpm": 6, "burst": 1}, {"rps": 1, "burst": 1}],
+    ids=["slots", "per minute", "per second"],
+)
+async def test_no_chat_waits_behind_counts(
+    limits: Mapping[str, object], autojump_clock: MockClock
+) -> None:
+    """Providers have limits of their own for counts, so they take nothing of what chats need."""
+    async with open_world(over(CLAUDE, limits=limits)) as world:
+        world.sandbox.change_options(world.sandbox.options.changed({"latency_ms": 3000}))
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(count, world)
+            await wait_all_tasks_blocked()
+            assert world.sandbox.statistics().in_flight == 5
+            began = trio.current_time()
+            assert (await chat(world)).status_code == 200
+            assert trio.current_time() - began == 3
+        assert await world.is_at_rest()
+
+
+async def test_who_refuses_a_count_is_left_alone_for_as_long_as_it_says(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_world(over(CLAUDE)) as world:
+        await count(world, "[[fault: 429=30]]")
+        await trio.sleep(29)
+        assert is_estimated(await count(world))
+        assert world.sandbox.statistics().received == 1
+        await trio.sleep(2)
+        assert not is_estimated(await count(world))
+
+
+async def test_a_model_that_the_provider_does_not_know_is_not_found(
+    autojump_clock: MockClock,
+) -> None:
+    """As a chat with it is."""
+    async with open_world(over(CLAUDE)) as world:
+        refused = await count(world, model="up/nobody")
+        assert refused.status_code == 404
+        error = refused.json()["error"]
+        assert (error["type"], error["message"]) == ("not_found_error", "model: nobody")
+        assert not is_estimated(await count(world)), "the provider is not to blame"
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+async def test_a_model_that_is_not_listed_is_not_found_where_nobody_counts(
+    kind: str, autojump_clock: MockClock
+) -> None:
+    async with open_world(over(OTHERS[kind])) as world:
+        assert is_estimated(await count(world, model="up/sandbox-chat"))
+        variant = await count(world, model="up/sandbox-chat:free")
+        # Proxies know such names; to Ollama it is another model.
+        assert variant.status_code == (404 if kind == "ollama" else 200)
+        refused = await count(world, model="up/nobody")
+        assert refused.status_code == 404
+        assert refused.json()["error"]["type"] == "not_found_error"
+        assert "up/nobody" in refused.json()["error"]["message"]
+
+
+async def test_what_a_provider_is_not_told_of_a_prompt_is_named(
+    autojump_clock: MockClock,
+) -> None:
+    """And only that: what shapes answers is not asked of a count."""
+    tool = {"name": "look", "input_schema": {"type": "object", "properties": {}}}
+    openai = {"kind": "openai", "base_url": "http://up.test/v1", "api_key": "k-secret-1"}
+    marked = [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}]
+    async with open_world(over(openai)) as world:
+        counted = await count(world, system=marked, tools=[tool], metadata={"user_id": "u"})
+        assert not is_estimated(counted)
+        assert counted.headers["x-forebay-dropped"] == "cache_control"
+        refused = await count(world, headers={"x-forebay-on-unsupported": "reject"}, system=marked)
+        assert refused.status_code == 400
+        assert "openai.responses.input_tokens can't say 'cache_control'" in refused.text
 
 
 @pytest.mark.parametrize("fault", ["429=30", "500", "503", "529", "garbage", "error-first"])

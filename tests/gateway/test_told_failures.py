@@ -151,13 +151,13 @@ async def test_a_refusal_names_a_host_by_its_number(autojump_clock: MockClock) -
         (
             NoAnswer("no up.test:80", timed_out=True),
             f"{TARGET} timed out after 4000 ms waiting for the first byte of its answer",
-            FailureKind.SERVER_FAILED,
+            FailureKind.TIMED_OUT,
             ErrorKind.UPSTREAM_TIMEOUT,
         ),
         (
             AnswerBroken("no up.test:80", timed_out=True),
             f"{TARGET} timed out after 3000 ms waiting for more of its answer",
-            FailureKind.SERVER_FAILED,
+            FailureKind.TIMED_OUT,
             ErrorKind.UPSTREAM_TIMEOUT,
         ),
         (

@@ -183,11 +183,85 @@ async def test_a_policy_that_there_is_not_is_refused_by_name(autojump_clock: Moc
     )
 
 
-async def test_embeddings_follow_the_policy_too(autojump_clock: MockClock) -> None:
-    body = {"model": "fast", "input": "a", "user": "u"}
-    async with open_world(config(LLAMA), sandboxes=boxes(LLAMA)) as world:
-        answer = await world.client.post(f"{GATEWAY}/v1/embeddings", json=body, headers=REJECT)
-    assert "ollama.embed can't say 'user'" in refusal_of(answer)
+@pytest.mark.parametrize("headers", [DROP, REJECT])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("raw", True), ("template", "{{ .Prompt }}"), ("context", [1, 2]), ("suffix", "The end")],
+)
+@pytest.mark.parametrize("target", [CLAUDE, LLAMA])
+async def test_what_changes_the_prompt_that_a_model_reads_is_never_just_left_out(
+    target: str,
+    field: str,
+    value: object,
+    headers: dict[str, str],
+    autojump_clock: MockClock,
+) -> None:
+    """Another question would be answered, and nobody could tell."""
+    async with open_world(config(target), sandboxes=boxes(target)) as world:
+        answer = await world.client.post(
+            f"{GATEWAY}/api/generate",
+            json={"model": "fast", "prompt": "Once", "stream": False, field: value},
+            headers=headers,
+        )
+        if target == LLAMA:
+            assert answer.status_code == 200, "its own API"
+        else:
+            assert f"'{field}'" in refusal_of(answer)
+            assert world.sandboxes["claude"].statistics().received == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "target", "fields", "lost"),
+    [
+        ("/v1/embeddings", LLAMA, {"user": "u", "x_own": 1}, ["user", "x_own"]),
+        (
+            "/api/embed",
+            OPEN,
+            {"truncate": True, "keep_alive": "5m", "options": {"num_ctx": 9}},
+            ["truncate", "keep_alive", "options"],
+        ),
+    ],
+)
+async def test_embeddings_follow_the_policy_too(
+    path: str,
+    target: str,
+    fields: Mapping[str, object],
+    lost: list[str],
+    autojump_clock: MockClock,
+) -> None:
+    body = {"model": "fast", "input": "a", **fields}
+    async with open_world(config(target), sandboxes=boxes(target)) as world:
+        served = await world.client.post(GATEWAY + path, json=body)
+        assert served.status_code == 200, served.text
+        assert served.headers["x-forebay-dropped"] == ", ".join(lost)
+        answer = await world.client.post(GATEWAY + path, json=body, headers=REJECT)
+        named = ", ".join(f"'{name}'" for name in lost)
+        assert f"can't say {named}" in refusal_of(answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "target"),
+    [
+        ("/v1/embeddings", {"dimensions": 8, "encoding_format": "base64"}, LLAMA),
+        ("/api/embed", {"dimensions": 8, "truncate": False}, OPEN),
+    ],
+)
+async def test_embeddings_that_lose_nothing_are_served_where_nothing_may_be_lost(
+    path: str, fields: Mapping[str, object], target: str, autojump_clock: MockClock
+) -> None:
+    body = {"model": "fast", "input": "a", **fields}
+    async with open_world(config(target), sandboxes=boxes(target)) as world:
+        answer = await world.client.post(GATEWAY + path, json=body, headers=REJECT)
+    assert answer.status_code == 200, answer.text
+
+
+async def test_completions_follow_the_policy_too(autojump_clock: MockClock) -> None:
+    body = {"model": "fast", "prompt": ["a", "b"], "max_tokens": 5, "user": "u", "seed": 1}
+    async with open_world(config(CLAUDE), sandboxes=boxes(CLAUDE)) as world:
+        served = await world.client.post(f"{GATEWAY}/v1/completions", json=body)
+        assert served.headers["x-forebay-dropped"] == "seed"
+        answer = await world.client.post(f"{GATEWAY}/v1/completions", json=body, headers=REJECT)
+    assert "anthropic.messages can't say 'seed'" in refusal_of(answer)
 
 
 def test_the_default_is_to_drop_and_can_be_set_for_all() -> None:

@@ -145,12 +145,14 @@ async function responses(question, fetch, say) {
     const sent = { ...options, ...extra, input };
     if (!question.stream) {
       const whole = client.responses;
-      return [await (question.wants_city ? whole.parse(sent) : whole.create(sent)), 0];
+      return [await (question.wants_city ? whole.parse(sent) : whole.create(sent)), 0, []];
     }
     let fragments = 0;
     let failure = '';
+    const events = [];
     const stream = client.responses.stream(sent);
     stream.on('event', (event) => {
+      events.push([event.type, event.response?.status ?? null]);
       fragments += event.type.endsWith('.delta') && event.delta ? 1 : 0;
       if (event.type === 'response.failed') failure = event.response.error.message;
     });
@@ -159,11 +161,12 @@ async function responses(question, fetch, say) {
       if (failure) error.message += `: ${failure}`;
       throw error;
     });
-    return [response, fragments];
+    return [response, fragments, events];
   };
 
-  const [response, fragments] = await ask(question.must_call ? { tool_choice: 'required' } : {});
-  await say(() => responseSaid(response, fragments));
+  const first = await ask(question.must_call ? { tool_choice: 'required' } : {});
+  const [response] = first;
+  await say(() => responseSaid(...first));
   if (question.results.length) {
     const calls = response.output.filter((item) => item.type === 'function_call');
     input.push(...response.output);
@@ -175,7 +178,8 @@ async function responses(question, fetch, say) {
   }
 }
 
-function responseSaid(response, fragments) {
+// `events`: kind, and status of the response, of everything that the SDK has parsed.
+function responseSaid(response, fragments, events) {
   const items = (type) => response.output.filter((item) => item.type === type);
   const parts = items('message').flatMap((item) => item.content);
   const calls = items('function_call').map((item) => ({
@@ -200,6 +204,7 @@ function responseSaid(response, fragments) {
     model: response.model,
     parsed: response.output_parsed ?? null,
     fragments,
+    events,
   };
 }
 

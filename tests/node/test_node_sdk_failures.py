@@ -170,7 +170,7 @@ def test_a_stream_that_breaks_is_an_error_in_every_node_sdk(
     heard: Mapping[str, Heard], client: str, upstream: str, name: str
 ) -> None:
     """Traps 86, 87, 88, 89, 90 and 91. What is broken is told in words, but where the upstream's
-    own garbage is passed on."""
+    own garbage is passed on, as it is to clients that raise on it."""
     answer = heard[f"{client} {upstream} {name}"]
     assert answer.said == ()
     assert [head.status for head in answer.heads] == [200]

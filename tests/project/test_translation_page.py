@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import permutations
 from pathlib import Path
 
-from forebay.protocol.dialects.registry import CODECS
+import pytest
+
+from forebay.protocol.dialects.base import Api
+from forebay.protocol.dialects.registry import CODECS, EMBEDDING_CODECS, TOKEN_COUNT_CODECS
 from forebay.protocol.dialects.translation_page import translation_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "translation.md"
@@ -16,8 +21,19 @@ def test_the_page_is_what_the_generator_writes() -> None:
 
 
 def test_the_page_has_a_table_for_every_pair_of_apis() -> None:
-    sections = PAGE.read_text().split("\n## Answers")[0].split("\n## To ")[1:]
+    sections = PAGE.read_text().split("\n## Counts")[0].split("\n## To ")[1:]
     assert [section.split("`")[1] for section in sections] == list(CODECS)
     for section, api in zip(sections, CODECS, strict=True):
         sources = [part.split("`")[0] for part in section.split("### From `")[1:]]
         assert sources == [source for source in CODECS if source != api]
+
+
+@pytest.mark.parametrize(
+    ("title", "apis"), [("Counts of tokens", TOKEN_COUNT_CODECS), ("Embeddings", EMBEDDING_CODECS)]
+)
+def test_counts_and_embeddings_have_a_table_for_every_pair_too(
+    title: str, apis: Mapping[Api, object]
+) -> None:
+    section = PAGE.read_text().split(f"\n## {title}\n")[1].split("\n## ")[0]
+    heads = [line for line in section.splitlines() if line.startswith("### ")]
+    assert heads == [f"### From `{one}` to `{other}`" for one, other in permutations(apis, 2)]

@@ -41,6 +41,7 @@ async def test_every_actor_of_a_running_gateway_has_its_layer(autojump_clock: Mo
         }
         assert layers == {
             "gateway": GATEWAY_LAYER,
+            "ledger": PROVIDER_LAYER,
             "model": MODEL_LAYER,
             "provider": PROVIDER_LAYER,
         }
@@ -60,7 +61,9 @@ async def test_a_wait_upward_is_refused(autojump_clock: MockClock) -> None:
     async with open_world() as world:
         system = world.gateway.system
         (model,) = world.gateway.catalog.models.values()
-        above = await system.start(lambda: ModelActor(model), name="above", layer=MODEL_LAYER)
+        above = await system.start(
+            lambda: ModelActor(lambda: model), name="above", layer=MODEL_LAYER
+        )
         below = await system.start(lambda: Provider(above), name="below", layer=PROVIDER_LAYER)
         with pytest.raises(UpwardWait):
             await below.ask(AskUp())

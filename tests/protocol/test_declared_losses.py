@@ -5,6 +5,9 @@ Every feature is driven through every encoder, as a client of every other API wo
 
 from __future__ import annotations
 
+from itertools import permutations
+from typing import TypeAlias
+
 import pytest
 from feature_samples import Sample, base, sample_of
 
@@ -18,9 +21,13 @@ from forebay.protocol.dialects.base import (
     ThinkingForm,
     UpstreamTraits,
 )
+from forebay.protocol.dialects.count_losses import OF_ANSWERS
 from forebay.protocol.dialects.losses import Fate, Loss, Server, can_say
 from forebay.protocol.dialects.openai._names import COMPLETIONS
-from forebay.protocol.dialects.registry import CODECS
+from forebay.protocol.dialects.registry import CODECS, TOKEN_COUNT_CODECS
+from forebay.protocol.dialects.token_counts import TokenCountCodec
+
+Codec: TypeAlias = ChatCodec | TokenCountCodec
 
 SERVERS = {
     Server.ANY: UpstreamTraits(),
@@ -41,22 +48,22 @@ ABSENT = {Feature.PROMPT, Feature.NO_LIMIT, Feature.CHAT}
 """What they ask for is what is not said."""
 
 
-def samples(source: ChatCodec) -> list[tuple[Feature, Sample]]:
+def samples(source: Codec) -> list[tuple[Feature, Sample]]:
     own = source.losses.own
     return [
         (feature, sample_of(feature, own)) for feature in Feature if can_say(source.losses, feature)
     ]
 
 
-def concerning(codec: ChatCodec, request: ChatRequest, traits: UpstreamTraits) -> list[Loss]:
+def concerning(codec: Codec, request: ChatRequest, traits: UpstreamTraits) -> list[Loss]:
     return [loss for loss in codec.losses if loss.concerns(request, traits)]
 
 
-def encode(codec: ChatCodec, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
+def encode(codec: Codec, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
     return codec.encode_request(request, traits)
 
 
-def faults(codec: ChatCodec, sample: Sample, feature: Feature, traits: UpstreamTraits) -> list[str]:
+def faults(codec: Codec, sample: Sample, feature: Feature, traits: UpstreamTraits) -> list[str]:
     """In what the encoder and the declarations disagree about ``sample``."""
     request = sample.with_it
     losses = concerning(codec, request, traits)
@@ -87,18 +94,40 @@ def faults(codec: ChatCodec, sample: Sample, feature: Feature, traits: UpstreamT
     return found
 
 
+def all_faults(source: Codec, target: Codec, traits: UpstreamTraits) -> list[str]:
+    found: list[str] = []
+    for feature, sample in samples(source):
+        if not feature.said(sample.with_it):
+            found.append(f"{feature.name}: the sample does not say it")
+        found += (f"{feature.name}: {each}" for each in faults(target, sample, feature, traits))
+    return found
+
+
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_a_feature_of_one_api_fares_with_another_as_declared(
     source: Api, target: Api, server: Server
 ) -> None:
-    found: list[str] = []
-    for feature, sample in samples(CODECS[source]):
-        if not feature.said(sample.with_it):
-            found.append(f"{feature.name}: the sample does not say it")
-        wrong = faults(CODECS[target], sample, feature, SERVERS[server])
-        found += (f"{feature.name}: {fault}" for fault in wrong)
-    assert not found, "\n".join(found)
+    assert not all_faults(CODECS[source], CODECS[target], SERVERS[server])
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize(("source", "target"), list(permutations(TOKEN_COUNT_CODECS, 2)))
+def test_a_feature_of_a_prompt_to_be_counted_fares_as_declared(
+    source: Api, target: Api, server: Server
+) -> None:
+    asked, counting = TOKEN_COUNT_CODECS[source], TOKEN_COUNT_CODECS[target]
+    assert not all_faults(asked, counting, SERVERS[server])
+
+
+@pytest.mark.parametrize("api", TOKEN_COUNT_CODECS)
+def test_what_shapes_an_answer_is_never_missed_in_a_count(api: Api) -> None:
+    codec = TOKEN_COUNT_CODECS[api]
+    for feature in OF_ANSWERS:
+        sample = sample_of(feature, NOBODY)
+        sent = encode(codec, sample.with_it, SERVERS[Server.OPENAI])
+        assert sent.dropped == (), feature
+        assert sent.body == encode(codec, sample.without, SERVERS[Server.OPENAI]).body, feature
 
 
 @pytest.mark.parametrize("api", CODECS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from forebay.protocol.dialects.listings import ListedModel, context_length_of, listed_models
+from forebay.protocol.canonical.listed_models import ListedModel
+from forebay.protocol.dialects.listings import context_length_of, listed_models
 from forebay.protocol.jsontext import JsonObject
 
 

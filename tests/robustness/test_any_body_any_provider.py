@@ -10,7 +10,7 @@ import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spoken_errors import CHAT_PATHS, error_message, request_of
+from spoken_errors import CHAT_PATHS, JSON_TYPES, error_message, request_of
 from trio.testing import MockClock
 from worlds import GATEWAY, World, open_world
 
@@ -46,7 +46,7 @@ async def assert_served_or_told(world: World, path: str, body: bytes) -> int:
     if answer.status_code != 200:
         assert 400 <= answer.status_code < 500, (path, body[:500], answer.text)
         assert answer.headers["x-request-id"] == answer.headers["request-id"]
-        assert answer.headers["content-type"] == "application/json"
+        assert answer.headers["content-type"] == JSON_TYPES[CHAT_PATHS[path]]
         error_message(CHAT_PATHS[path], answer.json(), is_whole=True)
     return answer.status_code
 

@@ -7,7 +7,7 @@ import pytest
 import trio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spoken_errors import ANTHROPIC, OLLAMA, OPENAI, error_message
+from spoken_errors import ANTHROPIC, JSON_TYPES, OLLAMA, OPENAI, error_message
 from trio.testing import MockClock
 from worlds import GATEWAY, open_world
 
@@ -83,7 +83,7 @@ async def _hold_to_it(kind: str, path: str, changes: list[JsonObject]) -> None:
             answer = await world.client.post(GATEWAY + path, content=body)
             if answer.status_code != 200:
                 assert 400 <= answer.status_code < 500, (body, answer.text)
-                assert answer.headers["content-type"] == "application/json"
+                assert answer.headers["content-type"] == JSON_TYPES[PATHS[path]]
                 error_message(PATHS[path], answer.json(), is_whole=True)
         assert await world.is_at_rest()
         assert world.gateway.providers["up"].out is None

@@ -24,8 +24,8 @@ async def _post(world: World, body: bytes, encoding: str) -> httpx.Response:
 @pytest.mark.parametrize(
     ("encoding", "body"),
     [
-        ("gzip", gzip.compress(BODY)),
-        ("GZIP", gzip.compress(BODY)),
+        ("gzip", gzip.compress(BODY, mtime=0)),
+        ("GZIP", gzip.compress(BODY, mtime=0)),
         ("deflate", zlib.compress(BODY)),
         ("identity", BODY),
     ],
@@ -46,9 +46,9 @@ async def test_a_compressed_request_is_passed_on_as_what_it_says(
     ("encoding", "body", "said"),
     [
         ("gzip", BODY, "not what its content-encoding says"),
-        ("gzip", gzip.compress(BODY)[:-9], "has no end"),
+        ("gzip", gzip.compress(BODY, mtime=0)[:-9], "has no end"),
         ("br", BODY, "content-encoding 'br' can't be read here"),
-        ("gzip, gzip", gzip.compress(gzip.compress(BODY)), "can't be read here"),
+        ("gzip, gzip", gzip.compress(gzip.compress(BODY, mtime=0)), "can't be read here"),
     ],
 )
 async def test_what_can_not_be_read_is_a_400_that_says_so(

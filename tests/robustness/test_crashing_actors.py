@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from worlds import GATEWAY, World, open_world
 
-from forebay.actors.scheduling.gates import Demand, Gate
+from forebay.actors.scheduling.gates import Backlog, Demand, Gate
 from forebay.endpoints.sandbox import SandboxOptions
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
@@ -32,7 +32,7 @@ class PoisonedGate(Gate):
             raise RuntimeError("poisoned")
         return now
 
-    def expected_wait(self, ahead: int, ahead_tokens: float, demand: Demand, now: float) -> float:
+    def expected_wait(self, ahead: Backlog, demand: Demand, now: float) -> float:
         return 0.0
 
     def snapshot(self, now: float) -> dict[str, float | int | str | None]:

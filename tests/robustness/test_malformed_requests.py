@@ -111,7 +111,10 @@ async def test_a_body_that_is_no_json_object_is_a_400_in_the_dialect() -> None:
         for path, dialect in CHAT_PATHS.items():
             for name, body in MALFORMED.items():
                 message = spoken(await post(gateway, path, body), dialect, 400)
-                assert "JSON" in message, (path, name)
+                if dialect == "ollama" and name == "empty":
+                    assert message == "missing request body"
+                else:
+                    assert "JSON" in message, (path, name)
         await gateway.serves()
         assert gateway.sandbox.statistics().received == 1
 

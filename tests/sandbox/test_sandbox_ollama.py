@@ -38,7 +38,7 @@ def asking(text: str, **more: object) -> Json:
 async def whole(client: httpx.AsyncClient, body: Json, path: str = "/api/chat") -> Json:
     response = await client.post(path, json=body | {"stream": False})
     assert response.status_code == 200, response.text
-    assert response.headers["content-type"] == "application/json"
+    assert response.headers["content-type"] == "application/json; charset=utf-8"
     answer: Json = response.json()
     return answer
 

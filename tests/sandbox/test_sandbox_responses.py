@@ -260,7 +260,7 @@ async def test_an_error_in_the_stream_is_an_event(client: httpx.AsyncClient) -> 
             "previous_response_id",
             "previous_response_not_found",
         ),
-        ({"background": True}, "background", "unsupported_parameter"),
+        ({"background": True, "store": False}, "store", "invalid_value"),
         ({"conversation": "conv_1"}, "conversation", "unsupported_parameter"),
     ],
 )

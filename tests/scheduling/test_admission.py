@@ -13,7 +13,7 @@ from forebay.actors.scheduling.admission import (
     Admission,
     AdmissionState,
 )
-from forebay.actors.scheduling.gates import Call, Demand, Ending, Outcome
+from forebay.actors.scheduling.gates import NOTHING_AHEAD, Call, Demand, Ending, Outcome
 
 _DEMAND = Demand(tokens=10.0)
 _TELLING = {Ending.SERVED, Ending.REFUSED}
@@ -70,12 +70,12 @@ def test_in_service_everybody_passes(way: _Way) -> None:
 def test_what_is_out_lets_nobody_pass_until_its_trial_begins(way: _Way) -> None:
     assert way.exclude(0.0) == FIRST_PAUSE
     assert way.gate.ready_at(_DEMAND, 2 * FIRST_PAUSE) == inf
-    assert way.gate.expected_wait(0, 0.0, _DEMAND, 100.0) == FIRST_PAUSE - 100
+    assert way.gate.expected_wait(NOTHING_AHEAD, _DEMAND, 100.0) == FIRST_PAUSE - 100
     assert way.gate.snapshot(0.0) == {"state": "out", "reason": "why"}
     way.gate.begin_trial()
     assert way.gate.exclusion is None
     assert way.open_at(FIRST_PAUSE)
-    assert way.gate.expected_wait(0, 0.0, _DEMAND, FIRST_PAUSE) == 0
+    assert way.gate.expected_wait(NOTHING_AHEAD, _DEMAND, FIRST_PAUSE) == 0
     assert way.gate.snapshot(0.0) == {"state": "on_trial", "reason": "why"}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from forebay.actors.scheduling.breaker import CircuitBreaker, CircuitState
-from forebay.actors.scheduling.gates import Call, Demand, Ending, Outcome
+from forebay.actors.scheduling.gates import Backlog, Call, Demand, Ending, Outcome
 
 _DEMAND = Demand(tokens=10.0)
 _BROKEN = (Ending.FAILED, Ending.UNREACHABLE)
@@ -150,7 +150,7 @@ def test_failures_while_it_is_open_do_not_keep_it_open(circuit: _Circuit) -> Non
 
 
 def test_the_expected_wait_is_the_rest_of_the_pause(open_circuit: _Circuit) -> None:
-    rest = open_circuit.breaker.expected_wait(3, 30.0, _DEMAND, 1.0)
+    rest = open_circuit.breaker.expected_wait(Backlog(3, 30.0), _DEMAND, 1.0)
     assert 1.5 <= rest <= 4.0
     assert open_circuit.breaker.snapshot(1.0) == {"state": "open", "consecutive_failures": 3}
 

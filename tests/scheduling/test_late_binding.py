@@ -12,6 +12,7 @@ from pool_simulation import ListedTicket, ListLane, PoolLoop, Service, one_targe
 
 from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.flows import FlowKey, TrafficClass
+from forebay.actors.scheduling.forecasts import forecast
 from forebay.actors.scheduling.gates import Demand, Gate, Unit
 from forebay.actors.scheduling.lanes import Strategy
 from forebay.actors.scheduling.pool import Pool
@@ -256,10 +257,11 @@ def test_what_a_job_waits_for_is_told_with_the_longest_wait() -> None:
     target = pool.add_target("t", [], [Route("near", (slots[0],)), Route("far", (slots[1],))])
     service = Service(pool, seconds=30)
     lane = ListLane((target,))
-    for _ in range(4):
-        service.offer(lane, "a")
+    tickets = [service.offer(lane, "a") for _ in range(4)]
     service.run(1.0)
-    blocker = target.blocking_gate(Demand(100.0), 1.0)
-    assert blocker is not None
-    assert blocker[0] is requests
-    assert blocker[1] == pytest.approx(2.0)
+    expected = forecast(lane, lane.flows[tickets[-1].key], tickets[-1], 1.0)
+    assert expected is not None
+    assert expected.gate is requests
+    assert expected.target is target
+    assert expected.position == 2
+    assert expected.seconds == pytest.approx(2.0)

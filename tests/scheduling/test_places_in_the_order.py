@@ -20,6 +20,7 @@ from forebay.actors.scheduling.pool import Pool
 from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.shares import ShareTable
 from forebay.actors.scheduling.slots import SlotGate
+from forebay.actors.scheduling.standing import Standing
 from forebay.actors.scheduling.targets import Route
 
 
@@ -269,12 +270,14 @@ def test_flows_behind_a_closed_target_take_no_memory_with_time() -> None:
     _, lane = one_target()
     for client in "abc":
         _offer(lane, client)
-    entries = [Entry(flow, shares.enter(flow.key.client, 1.0)) for flow in lane.flows.values()]
+    entries = [
+        Entry(flow, Standing(shares.enter(flow.key.client, 1.0))) for flow in lane.flows.values()
+    ]
     for entry in entries:
         order.add(entry)
     for _ in range(5000):
         entries[1].live = False
-        entries[1] = Entry(entries[1].flow, entries[1].share)
+        entries[1] = Entry(entries[1].flow, entries[1].standing)
         order.add(entries[1])
     assert len(order) <= 100
     first = order.first()

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pool_plant import CLIENTS, PoolPlant
 from pool_simulation import BATCH, INTERACTIVE
 
-from forebay.actors.scheduling.flows import FlowKey, TrafficClass
+from forebay.actors.scheduling.flows import FlowKey, Priority, TrafficClass
 from forebay.actors.scheduling.gates import Ending, Outcome
 
 _TOKENS = st.floats(1, 400)
@@ -27,14 +27,20 @@ class PoolMachine(RuleBasedStateMachine):
     @rule(
         data=st.data(), jobs=st.integers(1, 4), client=st.sampled_from(list(CLIENTS)),
         traffic_class=st.sampled_from([INTERACTIVE, BATCH]), tokens=_TOKENS,
+        priority=st.sampled_from(Priority),
     )  # fmt: skip
     def jobs_come(
-        self, data: st.DataObject, jobs: int, client: str, traffic_class: str, tokens: float
+        self,
+        data: st.DataObject,
+        jobs: int,
+        client: str,
+        traffic_class: TrafficClass,
+        priority: Priority,
+        tokens: float,
     ) -> None:
         lane = data.draw(st.sampled_from(self.plant.lanes_left))
-        kind = BATCH if traffic_class == BATCH else INTERACTIVE
         for _ in range(jobs):
-            self.plant.offer(lane, FlowKey(client, kind), tokens)
+            self.plant.offer(lane, FlowKey(client, traffic_class, priority), tokens)
 
     @precondition(lambda self: self.plant.waiting)
     @rule(data=st.data())
@@ -94,20 +100,37 @@ TestPools.settings = settings(max_examples=80, stateful_step_count=50, deadline=
 def test_long_random_lives(seeds: range) -> None:
     """Longer than Hypothesis goes, with busier pools."""
     for seed in seeds:
-        plant = PoolPlant(seed)
-        random = Random(seed)
-        for _ in range(80):
-            _step(plant, random)
-            plant.settle()
-            plant.check()
-        plant.wind_down()
+        _live(seed, steps=80)
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(start, start + 100) for start in range(10_000, 12_000, 100)], ids=str
+)
+def test_two_thousand_short_random_lives(seeds: range) -> None:
+    """Some faults need a rare shape of pools, lanes and preferences more than a long life."""
+    for seed in seeds:
+        _live(seed, steps=25)
+
+
+def _live(seed: int, *, steps: int) -> None:
+    plant = PoolPlant(seed)
+    random = Random(seed)
+    for _ in range(steps):
+        _step(plant, random)
+        plant.settle()
+        plant.check()
+    plant.wind_down()
 
 
 def _step(plant: PoolPlant, random: Random) -> None:
     dice = random.random()
     if dice < 0.3 and plant.lanes_left:
         lane = random.choice(plant.lanes_left)
-        key = FlowKey(random.choice(list(CLIENTS)), random.choice(list(TrafficClass)))
+        key = FlowKey(
+            random.choice(list(CLIENTS)),
+            random.choice(list(TrafficClass)),
+            random.choice(list(Priority)),
+        )
         tokens = random.uniform(1, 400)
         for _ in range(random.randint(1, 4)):
             plant.offer(lane, key, tokens)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from forebay.actors.scheduling.gates import Call, Demand, Ending, Outcome, Unit
+from forebay.actors.scheduling.gates import Backlog, Call, Demand, Ending, Outcome, Unit
 from forebay.actors.scheduling.rates import Bucket, RateGate
 
 _RATES = st.floats(0.01, 1000)
@@ -186,14 +186,14 @@ def test_over_time_a_gate_passes_what_was_used_and_nothing_is_lost(
 
 def test_the_expected_wait_is_that_of_those_ahead_and_ones_own() -> None:
     gate = RateGate("r", Unit.REQUESTS, rate=2, burst=4)
-    assert gate.expected_wait(3, 0.0, _TOKENS, 0.0) == 0
-    assert gate.expected_wait(4, 0.0, _TOKENS, 0.0) == pytest.approx(0.5)
+    assert gate.expected_wait(Backlog(3, 0.0), _TOKENS, 0.0) == 0
+    assert gate.expected_wait(Backlog(4, 0.0), _TOKENS, 0.0) == pytest.approx(0.5)
     _start(gate, 0.0)
-    assert gate.expected_wait(4, 0.0, _TOKENS, 0.0) == pytest.approx(1.0)
+    assert gate.expected_wait(Backlog(4, 0.0), _TOKENS, 0.0) == pytest.approx(1.0)
     tokens = RateGate("t", Unit.TOKENS, rate=100, burst=300)
-    assert tokens.expected_wait(9, 1200.0, _TOKENS, 0.0) == pytest.approx(10.0)
+    assert tokens.expected_wait(Backlog(9, 1200.0), _TOKENS, 0.0) == pytest.approx(10.0)
     # A demand above the burst needs no more than a full bucket.
-    assert tokens.expected_wait(0, 300.0, Demand(9000), 0.0) == pytest.approx(3.0)
+    assert tokens.expected_wait(Backlog(0, 300.0), Demand(9000), 0.0) == pytest.approx(3.0)
 
 
 def test_a_snapshot_shows_what_is_available() -> None:

@@ -11,7 +11,7 @@ from pool_simulation import ListLane
 from telling_upstream import Quota, TellingUpstream
 
 from forebay.actors.scheduling.cooldown import Cooldown
-from forebay.actors.scheduling.gates import Call, Demand, Ending, Outcome, Unit
+from forebay.actors.scheduling.gates import NOTHING_AHEAD, Call, Demand, Ending, Outcome, Unit
 from forebay.actors.scheduling.learned import LearnedLimit
 from forebay.actors.scheduling.pool import Pool
 from forebay.actors.scheduling.targets import Route
@@ -179,7 +179,7 @@ def test_a_spent_window_of_hours_is_waited_for() -> None:
     told = Told(limit=50, remaining=0, resets_in=5 * HOUR, window=86_400, shape=Shape.FIXED)
     gate.hear(told, call, now=1.0)
     assert gate.ready_at(Demand(1.0), 2.0) == 1 + 5 * HOUR
-    assert gate.expected_wait(0, 0.0, Demand(1.0), 2.0) == pytest.approx(5 * HOUR - 1)
+    assert gate.expected_wait(NOTHING_AHEAD, Demand(1.0), 2.0) == pytest.approx(5 * HOUR - 1)
     assert gate.ready_at(Demand(1.0), 1 + 5 * HOUR) <= 1 + 5 * HOUR
 
 

@@ -7,9 +7,20 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pool_simulation import BATCH, INTERACTIVE, ListedTicket, ListLane, Service, one_target
+from served_windows import (
+    ESTIMATES,
+    LARGEST,
+    SCARCITIES,
+    Backlog,
+    Crowd,
+    any_size,
+    largest_gap,
+)
 
-from forebay.actors.scheduling.flows import TrafficClass
+from forebay.actors.scheduling.flows import FlowKey, TrafficClass
 from forebay.actors.scheduling.gates import Gate, Unit
 from forebay.actors.scheduling.pool import Pool
 from forebay.actors.scheduling.rates import RateGate
@@ -109,6 +120,83 @@ def test_batch_jobs_that_wait_for_a_closed_target_earn_nothing_at_another() -> N
     service.run(1100.5)
     served = _tokens(service) - since
     assert served["interactive"] / served.total() == pytest.approx(0.8, abs=0.1)
+
+
+# Over any window, for jobs of 100 to 100,000 tokens.
+
+
+def _pool(gate: Gate, share: float) -> tuple[Pool, ListLane]:
+    pool = Pool("pool", [gate], batch_share=share)
+    return pool, ListLane((pool.add_target("target", [], [Route("host", ())]),))
+
+
+def _is_batch(key: FlowKey) -> bool:
+    return key.traffic_class is BATCH
+
+
+@pytest.mark.parametrize("share", [5.0, 20.0, 50.0, 95.0])
+@pytest.mark.parametrize("estimates", ESTIMATES)
+@pytest.mark.parametrize("scarcity", SCARCITIES)
+def test_the_split_is_as_configured_within_two_per_cent(
+    scarcity: str, estimates: str, share: float
+) -> None:
+    pool, lane = _pool(SCARCITIES[scarcity](), share)
+    clients = {
+        f"{kind}-{n}": Crowd(traffic_class=kind) for kind in (INTERACTIVE, BATCH) for n in range(2)
+    }
+    backlog = Backlog(pool, lane, clients, estimate=ESTIMATES[estimates])
+    backlog.serve(tokens=100 * LARGEST)
+    batch, total = backlog.sums(_is_batch), backlog.sums(lambda key: True)
+    assert batch[-1] / total[-1] == pytest.approx(share / 100, abs=0.02)
+
+
+_WITHOUT_BURSTS: dict[str, Callable[[], Gate]] = {
+    "one slot": lambda: SlotGate("slots", 1),
+    "eight slots": lambda: SlotGate("slots", 8),
+    "requests": lambda: RateGate("requests", Unit.REQUESTS, rate=30, burst=1),
+    "tokens": lambda: RateGate("tokens", Unit.TOKENS, rate=50_000, burst=100),
+}
+"""So tight that all clients have jobs waiting at any time."""
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    weights=st.lists(st.sampled_from([0.01, 1.0, 100.0]), min_size=8, max_size=8),
+    sizes=st.lists(st.sampled_from([100.0, 5_000.0, LARGEST, None]), min_size=8, max_size=8),
+    interactive=st.integers(1, 7),
+    share=st.sampled_from([5.0, 20.0]),
+    scarcity=st.sampled_from(list(_WITHOUT_BURSTS)),
+    seed=st.integers(0, 1000),
+)
+def test_batch_is_never_starved_whatever_others_weigh_and_ask_for(
+    weights: list[float],
+    sizes: list[float | None],
+    interactive: int,
+    share: float,
+    scarcity: str,
+    seed: int,
+) -> None:
+    """In no window does it fall behind its share by more than three of the largest jobs; so with
+    its usual share it has its twentieth part of any 20 of them."""
+
+    def size(tokens: float | None) -> Callable[[Random], float]:
+        return any_size if tokens is None else lambda random: tokens
+
+    pool, lane = _pool(_WITHOUT_BURSTS[scarcity](), share)
+    clients = {
+        f"client-{n}": Crowd(
+            size=size(tokens),
+            weight=weight,
+            traffic_class=INTERACTIVE if n < interactive else BATCH,
+            waiting=30,
+        )
+        for n, (weight, tokens) in enumerate(zip(weights, sizes, strict=True))
+    }
+    backlog = Backlog(pool, lane, clients, seed=seed, seconds=0.05)
+    backlog.service.run(20.0)
+    batch, total = backlog.sums(_is_batch), backlog.sums(lambda key: True)
+    assert total[-1] > 0
+    assert largest_gap(batch, total, share / 100) <= 3 * LARGEST
 
 
 def test_the_same_client_may_use_both_classes() -> None:

@@ -206,7 +206,7 @@ async def test_what_a_lane_says_of_its_queue(autojump_clock: MockClock) -> None:
             await wait_all_tasks_blocked()
             assert room.lane.waiting == 3
             assert room.lane.waiting_tokens == 30.0
-            assert {flow.client: room.lane.flows[flow].members for flow in room.lane.flows} == {
+            assert {flow.client: room.lane.flows[flow].waiting for flow in room.lane.flows} == {
                 "a": 1,
                 "b": 2,
             }

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.actors.scheduling.gates import Call, Demand, Ending, Outcome, Unit
+from forebay.actors.scheduling.gates import Backlog, Call, Demand, Ending, Outcome, Unit
 from forebay.actors.scheduling.windows import FixedWindowGate, RollingWindowGate, WindowGate
 
 WINDOW = 60.0
@@ -161,7 +161,7 @@ def test_the_expected_wait_is_when_the_job_would_start(make: Make) -> None:
     gate = make()
     for _ in range(8):
         start(gate, 100.0, 3.0)
-    expected = gate.expected_wait(25, 2500.0, Demand(100.0), 4.0)
+    expected = gate.expected_wait(Backlog(25, 2500.0), Demand(100.0), 4.0)
     now = 4.0
     for _ in range(26):
         _, now = start(gate, 100.0, now)

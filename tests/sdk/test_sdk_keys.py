@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 
 import httpx
+import ollama
 import pytest
 from live_gateway import UPSTREAMS, LiveGateway, live_gateway
 from sdk_errors import ERROR_CLASSES, UNAVAILABLE, error_message
@@ -203,3 +206,30 @@ def test_a_dead_key_leaves_the_other_targets(open_speaker: OpenSpeaker) -> None:
             assert said.heard.headers["x-forebay-target"] == "o/sandbox-chat"
             attempts.append(said.heard.headers["x-forebay-attempts"])
         assert attempts == ["2", "1", "1"]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_an_ollama_client_without_a_key_is_the_client_that_needs_none(
+    http: httpx.Client, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """Most of Ollama's clients have no place for a key: they are served, and nobody else is."""
+    monkeypatch.delenv("OLLAMA_API_KEY", raising=False)
+    clients = {"desktop": {"key": KEY, "keyless": ["ollama"]}, "bob": {"key": "key-of-bob"}}
+    messages = [{"role": "user", "content": "hello"}]
+    with live_gateway({"clients": clients}) as live, ExitStack() as stack:
+        opened = partial(ollama.Client, host=live.url, trust_env=False)
+        client, stranger = opened(), opened(headers={"authorization": "Bearer wrong"})
+        for one in (client, stranger):
+            stack.callback(one.close)
+        assert "authorization" not in client._client.headers
+        if stream:
+            pieces = client.chat("o/sandbox-chat", messages, stream=True)
+            text = "".join(piece.message.content or "" for piece in pieces)
+        else:
+            text = client.chat("o/sandbox-chat", messages).message.content or ""
+        assert text.startswith("You said: hello\n")
+        assert client.list().models
+        assert http.get(f"{live.url}/v1/models").status_code == 401
+        with pytest.raises(ollama.ResponseError) as refused:
+            stranger.list()
+        assert refused.value.status_code == 401

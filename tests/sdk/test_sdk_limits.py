@@ -54,6 +54,7 @@ def test_a_limit_that_only_the_upstream_knows_ends_as_one_429_after_the_wait(
     stream: bool,
 ) -> None:
     """The upstream's refusals stay here; what the client hears is the end of its own patience."""
+    is_told = limit_headers is LimitHeaders.OPENAI and upstream == "o"
     options = SandboxOptions(requests_per_minute=1, burst=1, limit_headers=limit_headers)
     with live_gateway({"wait": {"max_wait_ms": 150}}, sandbox=options) as live:
         speaker = open_speaker(client, live.url, max_retries=2)
@@ -65,10 +66,14 @@ def test_a_limit_that_only_the_upstream_knows_ends_as_one_429_after_the_wait(
         heard = speaker.wire.last
         error_message(client, 429, heard.headers, heard.body)
         assert int(heard.headers["x-forebay-waited-ms"]) >= 150
-        assert heard.headers["x-forebay-target"] == f"{upstream}/sandbox-chat"
+        if is_told:
+            # The first answer said that nothing is left: nobody need ask again to hear it.
+            assert heard.headers["x-forebay-blocked-target"] == f"{upstream}/sandbox-chat"
+        else:
+            assert heard.headers["x-forebay-target"] == f"{upstream}/sandbox-chat"
         if limit_headers is LimitHeaders.OPENAI:
             assert 50 <= int(heard.headers["retry-after"]) <= 61
-            assert live.statistics().refused == {429: 1}
+            assert live.statistics().refused == ({} if is_told else {429: 1})
 
 
 @pytest.mark.parametrize("client", ["openai", "anthropic"])

@@ -12,7 +12,7 @@ import pytest
 from live_gateway import UPSTREAMS, LiveGateway, live_gateway
 from openai.types.responses import ResponseItemList
 from openai.types.responses.input_token_count_response import InputTokenCountResponse
-from responses_client import ResponsesClient
+from responses_client import ResponsesClient, check_response
 from sdk_speakers import both_ways
 from sdk_wire import read_strictly
 
@@ -185,8 +185,8 @@ def test_the_answer_says_whether_it_was_stored(asking: ResponsesClient) -> None:
 
 
 @both_ways
-@over_all
-def test_background_is_refused_by_name(
+@pytest.mark.parametrize("upstream", UPSTREAMS)
+def test_background_is_refused_by_name_where_no_target_has_it(
     asking: ResponsesClient, upstream: str, stream: bool
 ) -> None:
     with pytest.raises(openai.BadRequestError, match="the gateway answers while") as refused:
@@ -204,6 +204,28 @@ def test_what_only_background_responses_can_do_is_refused(asking: ResponsesClien
     with pytest.raises(openai.BadRequestError) as refused:
         asking.sdk.responses.retrieve(answer.id, stream=True)
     assert refused.value.param == "stream"
+
+
+@both_ways
+def test_a_fetched_answer_shows_its_secrets_to_those_who_ask(
+    asking: ResponsesClient, stream: bool
+) -> None:
+    answer = asking.ask(
+        stream=stream,
+        model=model("a"),
+        input="hello",
+        reasoning={"effort": "low", "summary": "auto"},
+    )
+    fetched = asking.sdk.responses.retrieve(answer.id, include=["reasoning.encrypted_content"])
+    assert [item.type for item in fetched.output] == ["reasoning", "message"]
+    (thought,) = (item for item in fetched.output if item.type == "reasoning")
+    assert thought.encrypted_content
+    check_response(json.loads(asking.wire.last.body))
+    assert asking.sdk.responses.retrieve(answer.id, include=["web_search_call.results"]) == answer
+    for look in (asking.sdk.responses.retrieve, asking.sdk.responses.input_items.list):
+        with pytest.raises(openai.BadRequestError) as refused:
+            look(answer.id, include=["novelty"])  # type: ignore[list-item]
+        assert (refused.value.param, refused.value.code) == ("include", "invalid_value")
 
 
 @over_all

@@ -16,6 +16,7 @@ from ollama_speaker import OllamaSpeaker
 from openai_speaker import OpenAISpeaker
 from sdk_questions import Question, Speaker, Tool
 from sdk_speakers import OpenSpeaker, both_ways, nine_pairs
+from spoken_errors import CHAT_PATHS, JSON_TYPES
 
 from forebay.endpoints.sandbox import SandboxOptions
 
@@ -114,7 +115,7 @@ def test_odd_headers_of_clients_do_no_harm(
     content = json.dumps(body).encode()
     answer = http.post(gateway.url + path, content=content, headers=headers)
     assert answer.status_code == 200
-    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["content-type"] == JSON_TYPES[CHAT_PATHS[path]]
     assert "content-encoding" not in answer.headers
 
 

@@ -238,6 +238,7 @@ _SAYING: Mapping[Feature, Change] = {
     Feature.CHOICES: _fields(choices=2),
     Feature.NO_LIMIT: _fields(max_output_tokens=None),
     Feature.SMALL_LIMIT: _fields(max_output_tokens=3),
+    Feature.NO_OUTPUT: _fields(max_output_tokens=0),
     Feature.JSON_OUTPUT: _fields(output=OutputFormat(kind=OutputKind.JSON)),
     Feature.JSON_SCHEMA: _schema(),
     Feature.SCHEMA_STRICT: _schema(name="answer", strict=True),
@@ -289,6 +290,7 @@ _SAYING: Mapping[Feature, Change] = {
     ),
     Feature.TEXT_DOCUMENTS: _with_part(Document(source=Text("A story"))),
     Feature.DOCUMENT_LINKS: _with_part(Document(source=UrlSource("https://x.test/a.pdf"))),
+    Feature.PLAIN_DOCUMENT_LINKS: _with_part(Document(source=UrlSource("http://x.test/a.pdf"))),
     Feature.PREVIOUS_RESPONSE: _state(previous_response_id="resp_1"),
     Feature.CONVERSATION_ID: _state(conversation_id="conv_1"),
     Feature.PROMPT_ID: _state(prompt_id="pmpt_1"),
@@ -303,7 +305,8 @@ _SAYING: Mapping[Feature, Change] = {
     Feature.ECHO: _completion(echo=True),
     Feature.BEST_OF: _completion(best_of=3),
     Feature.PROMPT_LOGPROBS: _completion(logprobs=1),
-    Feature.TEMPLATE: _fields(extras={"ollama": {"template": "{{ .Prompt }}"}}),
+    Feature.TEMPLATE: _completion(template="{{ .Prompt }}"),
+    Feature.CONTEXT: _completion(context=(1, 2)),
 }
 
 

@@ -65,6 +65,10 @@ class Imitation:
         """The requests to one path."""
         return [request for request in self.requests if request.path == path]
 
+    def answer_to(self, request: Received) -> Imitated:
+        answer = self.answers.get(f"{request.method} {request.path}", _NOT_THERE)
+        return answer if isinstance(answer, Imitated) else answer(request)
+
     async def serve(self, stream: trio.abc.Stream) -> None:
         """One connection, until either side ends it."""
         parser = h11.Connection(h11.SERVER)
@@ -72,9 +76,7 @@ class Imitation:
             try:
                 while (request := await _receive(stream, parser)) is not None:
                     self.requests.append(request)
-                    answer = self.answers.get(f"{request.method} {request.path}", _NOT_THERE)
-                    if not isinstance(answer, Imitated):
-                        answer = answer(request)
+                    answer = self.answer_to(request)
                     if not await self._send(stream, parser, request, answer):
                         return
                     parser.start_next_cycle()

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 
 from pool_simulation import ListedTicket, ListLane, PoolLoop
 
 from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
-from forebay.actors.scheduling.flows import FlowKey, TicketState
+from forebay.actors.scheduling.flows import FlowKey, TicketState, TrafficClass
 from forebay.actors.scheduling.gates import Demand, Ending, Gate, Outcome, Unit
 from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Strategy
 from forebay.actors.scheduling.learned import LearnedLimit
 from forebay.actors.scheduling.pool import Pool
+from forebay.actors.scheduling.preferences import Preference, preference_for
+from forebay.actors.scheduling.prices import Price
 from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.slots import SlotGate
 from forebay.actors.scheduling.targets import PoolTarget, Route
@@ -61,7 +63,9 @@ class PoolPlant:
                 Route(host, (*gates, *self._some_gates(f"{host} {number}", 1), *self._learning()))
                 for host, gates in hosts.items()
             ]
-            pool.add_target(f"target-{number}", self._some_gates(f"target-{number}", 1), routes)
+            gates = self._some_gates(f"target-{number}", 1)
+            target = pool.add_target(f"target-{number}", gates, routes)
+            target.price = random.choice([None, Price(random.uniform(0, 9), random.uniform(0, 9))])
         return pool
 
     def _learning(self) -> Iterator[Gate]:
@@ -74,7 +78,15 @@ class PoolPlant:
         targets = self._random.sample(
             self.targets, self._random.randint(1, min(4, len(self.targets)))
         )
-        return ListLane(tuple(targets), self._random.choice(list(Strategy)))
+        return ListLane(tuple(targets), self._preference(targets))
+
+    def _preference(self, targets: Sequence[PoolTarget]) -> Preference:
+        random = self._random
+        return preference_for(
+            random.choice(list(Strategy)),
+            weights={target.full_name: random.choice([0, 1, 5, 95]) for target in targets},
+            sticky=random.random() < 0.5,
+        )
 
     # What happens.
 
@@ -83,7 +95,13 @@ class PoolPlant:
             self.waiting.remove((lane, ticket))
             self.running.append((lane, ticket, grant))
 
-        ticket = ListedTicket(key, tokens, granted)
+        ticket = ListedTicket(
+            key,
+            tokens,
+            granted,
+            conversation=self._random.choice([None, 1, 2, 3]),
+            streams=self._random.random() < 0.5,
+        )
         self.waiting.append((lane, ticket))
         lane.offer(ticket, weight=CLIENTS[key.client])
 
@@ -93,6 +111,8 @@ class PoolPlant:
 
     def finish(self, number: int, outcome: Outcome) -> None:
         _, ticket, grant = self.running.pop(number)
+        first_content = grant.target.first_contents.of(streams=ticket.streams)
+        first_content.note(self.loop.now - grant.call.started_at, self.loop.now)
         ticket.state = TicketState.GONE
         served = outcome.ending in (Ending.SERVED, Ending.ABANDONED, Ending.FAILED)
         grant.finish(outcome, served=served, now=self.loop.now)
@@ -149,8 +169,8 @@ class PoolPlant:
                     assert head is None or not target.has_room(head.demand, self.loop.now)
         for pool in self.pools:
             heads = list(self._heads(pool))
-            keys = {key for lane in self.lanes for key in self._backlogged(lane, pool)}
-            assert pool.backlogged_clients == len(keys)
+            clients = {each for lane in self.lanes for each in self._backlogged(lane, pool)}
+            assert pool.backlogged_clients == len(clients)
             for gate in pool.blocked:
                 assert any(self._waits_for(gate, *head) for head in heads)
 
@@ -189,9 +209,11 @@ class PoolPlant:
                         if target.pool is pool and target.out is None:
                             yield flow.key, head.demand, target
 
-    def _backlogged(self, lane: ListLane, pool: Pool) -> Iterator[FlowKey]:
+    def _backlogged(self, lane: ListLane, pool: Pool) -> Iterator[tuple[str, TrafficClass]]:
         if pool in lane.pools:
-            yield from (key for key, flow in lane.flows.items() if flow.head() is not None)
+            for key, flow in lane.flows.items():
+                if flow.head() is not None:
+                    yield key.client, key.traffic_class
 
     def _waits_for(self, gate: Gate, key: FlowKey, demand: Demand, target: PoolTarget) -> bool:
         gates = {*target.common_gates(), *(g for route in target.routes for g in route.gates)}

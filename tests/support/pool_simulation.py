@@ -15,11 +15,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 
-from forebay.actors.scheduling.flows import Flow, FlowKey, Ticket, TicketState, TrafficClass
+from forebay.actors.scheduling.flows import (
+    Flow,
+    FlowKey,
+    Priority,
+    Ticket,
+    TicketState,
+    TrafficClass,
+)
 from forebay.actors.scheduling.gates import Demand, Ending, Gate, Outcome
 from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Lane, Strategy
 from forebay.actors.scheduling.pool import Pool
+from forebay.actors.scheduling.preferences import Preference, preference_for
 from forebay.actors.scheduling.targets import PoolTarget, Route
 
 INTERACTIVE, BATCH = TrafficClass.INTERACTIVE, TrafficClass.BATCH
@@ -33,9 +41,16 @@ class ListedTicket(Ticket):
     __slots__ = ("_on_grant", "grants", "key", "offered_at", "started_at")
 
     def __init__(
-        self, key: FlowKey, tokens: float, on_grant: Callable[[ListedTicket, Grant], None]
+        self,
+        key: FlowKey,
+        tokens: float,
+        on_grant: Callable[[ListedTicket, Grant], None],
+        *,
+        output: float = 0.0,
+        conversation: int | None = None,
+        streams: bool = False,
     ) -> None:
-        super().__init__(Demand(tokens))
+        super().__init__(Demand(tokens, output), conversation=conversation, streams=streams)
         self.key = key
         self._on_grant = on_grant
         self.grants: list[Grant] = []
@@ -72,7 +87,7 @@ class ListFlow(Flow):
 
     def take_head(self) -> Ticket:
         ticket = heapq.heappop(self.tickets)[1]
-        self._lane.count(ticket, -1)
+        self._lane.count_out(self, ticket)
         return ticket
 
 
@@ -80,9 +95,13 @@ class ListLane(Lane):
     """A lane over plain lists. It does for pools what the gateway's own lanes do."""
 
     def __init__(
-        self, targets: tuple[PoolTarget, ...], strategy: Strategy = Strategy.ORDERED
+        self,
+        targets: tuple[PoolTarget, ...],
+        preference: Strategy | Preference = Strategy.ORDERED,
     ) -> None:
-        super().__init__(targets, strategy)
+        if isinstance(preference, Strategy):
+            preference = preference_for(preference)
+        super().__init__(targets, preference)
         self.pools = tuple(dict.fromkeys(target.pool for target in targets))
         self.flows: dict[FlowKey, ListFlow] = {}
         self.told_of_outage = 0
@@ -94,7 +113,7 @@ class ListLane(Lane):
         if flow is None:
             flow = self.flows[ticket.key] = ListFlow(self, ticket.key, weight)
         heapq.heappush(flow.tickets, (ticket.arrival, ticket))
-        self.count(ticket, 1)
+        self.count_in(flow, ticket, returns=bool(ticket.grants))
         for pool in self.pools:
             if flow.enrolled:
                 pool.refresh(flow)
@@ -107,23 +126,12 @@ class ListLane(Lane):
         """The client of a waiting ticket goes away."""
         assert ticket.state is TicketState.WAITING
         ticket.state = TicketState.GONE
-        self.count(ticket, -1)
         flow = self.flows[ticket.key]
+        self.count_out(flow, ticket)
         if flow.head() is None and flow.enrolled:
             self.emptied(flow)
         for pool in self.pools:
             pool.ring()
-
-    def count(self, ticket: Ticket, change: int) -> None:
-        if not self.waiting:
-            for target in self.targets:
-                target.lanes.add(self)
-        self.waiting += change
-        self.waiting_tokens += change * ticket.demand.tokens
-        if not self.waiting:
-            self.waiting_tokens = 0.0
-            for target in self.targets:
-                target.lanes.discard(self)
 
     def emptied(self, flow: Flow) -> None:
         assert isinstance(flow, ListFlow)
@@ -211,11 +219,22 @@ class Service(PoolLoop):
         client: str,
         tokens: float = 100.0,
         *,
+        output: float = 0.0,
         weight: float = 1.0,
         traffic_class: TrafficClass = INTERACTIVE,
+        priority: Priority = Priority.NORMAL,
+        conversation: int | None = None,
+        streams: bool = False,
     ) -> ListedTicket:
-        key = FlowKey(client, traffic_class)
-        ticket = ListedTicket(key, tokens, partial(self._granted, lane))
+        key = FlowKey(client, traffic_class, priority)
+        ticket = ListedTicket(
+            key,
+            tokens,
+            partial(self._granted, lane),
+            output=output,
+            conversation=conversation,
+            streams=streams,
+        )
         ticket.offered_at = self.now
         lane.offer(ticket, weight=weight)
         return ticket

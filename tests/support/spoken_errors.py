@@ -16,6 +16,13 @@ CHAT_PATHS = {
 }
 """The paths that ask for an answer, and whose dialect they are."""
 
+JSON_TYPES = {
+    OPENAI: "application/json",
+    ANTHROPIC: "application/json",
+    OLLAMA: "application/json; charset=utf-8",
+}
+"""What servers of each dialect call an answer that is one JSON object."""
+
 UNAVAILABLE = {OPENAI: 503, ANTHROPIC: 529, OLLAMA: 503}
 """The status with which each dialect says that nobody can serve now."""
 
@@ -43,7 +50,7 @@ def assert_spoken(
         headers: names in lower case.
     """
     assert answer_status == status, body[:300]
-    assert headers["content-type"] == "application/json"
+    assert headers["content-type"] == JSON_TYPES[dialect]
     request_id = headers["x-request-id"]
     assert request_id.startswith("req_")
     assert headers["request-id"] == request_id

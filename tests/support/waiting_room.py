@@ -19,6 +19,7 @@ from forebay.actors.scheduling.flows import FlowKey, TrafficClass
 from forebay.actors.scheduling.gates import Demand, Ending, Outcome
 from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Strategy
+from forebay.actors.scheduling.preferences import preference_for
 
 
 def key(client: str) -> FlowKey:
@@ -38,7 +39,7 @@ class WaitingRoom:
         self.providers = providers
         targets = tuple(provider.target("model").pooled for provider in providers)
         self.times_idle = 0
-        self.lane = WaitingLane(targets, strategy, self._count_idle)
+        self.lane = WaitingLane(targets, preference_for(strategy), self._count_idle)
 
     def _count_idle(self) -> None:
         self.times_idle += 1

@@ -18,6 +18,7 @@ from memory_network import MemoryNetwork, Serve
 from trio.testing import wait_all_tasks_blocked
 
 from forebay.actors.gateway import Gateway, open_gateway
+from forebay.actors.stores import LearnedStore
 from forebay.actors.upstream import ConnectionStack, ImageFetcher
 from forebay.endpoints.app import ForebayApp
 from forebay.endpoints.sandbox import Sandbox, SandboxOptions, serve_connection
@@ -98,6 +99,7 @@ async def open_world(
     provider: Mapping[str, object] | None = None,
     hosts: Mapping[str, Serve] | None = None,
     image_fetcher: Callable[[MemoryNetwork], ImageFetcher] | None = None,
+    learned_store: LearnedStore | None = None,
 ) -> AsyncIterator[World]:
     """A world that lasts as long as the block.
 
@@ -106,6 +108,7 @@ async def open_world(
             settings of ``provider``, and a model ``fast`` that it serves.
         sandboxes: by name. None: one without limits, ``up``.
         hosts: other servers, by host name.
+        learned_store: as for :func:`open_gateway`.
         image_fetcher: makes what follows links to images. None: it finds no network at all.
     """
     options = dict(sandboxes or {"up": SandboxOptions()})
@@ -124,6 +127,7 @@ async def open_world(
             transport=upstream,
             random=Random(1),
             image_fetcher=(image_fetcher or _blind_fetcher)(network),
+            learned_store=learned_store,
             check_waits=True,
         ) as gateway:
             app = ForebayApp(gateway)

@@ -9,7 +9,11 @@ from forebay.protocol.canonical.events import AnswerPart, ChatResponse, FinishRe
 from forebay.protocol.canonical.requests import Opaque, Refusal, Text, Thinking, ToolCall
 from forebay.protocol.dialects.anthropic._errors import read_error
 from forebay.protocol.dialects.anthropic._names import ANTHROPIC, kept, marked, raw_fields
-from forebay.protocol.dialects.anthropic._stop_reasons import read_stop_reason, spoken_stop_reason
+from forebay.protocol.dialects.anthropic._stop_reasons import (
+    read_stop_reason,
+    spoken_stop_reason,
+    unknown_stop_reason,
+)
 from forebay.protocol.dialects.anthropic._tool_input import arguments_of, input_of
 from forebay.protocol.dialects.anthropic._usage import USAGE_FIELDS, read_usage, usage_object
 from forebay.protocol.dialects.base import ReplyContext
@@ -19,7 +23,7 @@ from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, is_wri
 
 _ID_PREFIX = "msg_"
 
-_ANSWER_FIELDS = frozenset(
+ANSWER_FIELDS = frozenset(
     {
         "id",
         "type",
@@ -63,7 +67,10 @@ def decode_response(body: JsonObject) -> ChatResponse:
     parts = tuple(_part(block) for block in content)
     stop_sequence = body.get("stop_sequence")
     usage = body.get("usage")
-    extras = rest_of(body, _ANSWER_FIELDS)
+    extras = {
+        **rest_of(body, ANSWER_FIELDS),
+        **unknown_stop_reason(string_in(body, "stop_reason")),
+    }
     if isinstance(usage, dict) and (rest := rest_of(usage, USAGE_FIELDS)):
         extras["usage"] = rest
     return ChatResponse(

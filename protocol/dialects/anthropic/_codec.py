@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import ChatResponse
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.anthropic import (
     _answers,
@@ -17,6 +18,10 @@ from forebay.protocol.dialects.anthropic import (
 )
 from forebay.protocol.dialects.anthropic._losses import ANSWER_LOSSES, LOSSES
 from forebay.protocol.dialects.anthropic._names import ANTHROPIC, ANTHROPIC_MESSAGES
+from forebay.protocol.dialects.anthropic._prewarming import (
+    as_much_as_asked,
+    encoder_of_as_much_as_asked,
+)
 from forebay.protocol.dialects.anthropic._stream_decoder import AnthropicStreamDecoder
 from forebay.protocol.dialects.anthropic._stream_encoder import AnthropicStreamEncoder
 from forebay.protocol.dialects.base import (
@@ -31,7 +36,7 @@ from forebay.protocol.dialects.base import (
     StreamEncoder,
     UpstreamTraits,
 )
-from forebay.protocol.dialects.listings import ListedModel
+from forebay.protocol.dialects.listings import EntryReader, read_entry
 from forebay.protocol.dialects.tool_names import encoder_with_given_names, with_given_names
 from forebay.protocol.jsontext import JsonObject
 
@@ -59,13 +64,15 @@ class AnthropicMessagesCodec(ChatCodec):
         return _answers.decode_response(body)
 
     def encode_response(self, response: ChatResponse, context: ReplyContext) -> JsonObject:
-        return _answers.encode_response(with_given_names(response, context.request), context)
+        shown = as_much_as_asked(response, context.request)
+        return _answers.encode_response(with_given_names(shown, context.request), context)
 
     def stream_decoder(self) -> StreamDecoder:
         return AnthropicStreamDecoder()
 
     def stream_encoder(self, context: ReplyContext) -> StreamEncoder:
-        return encoder_with_given_names(AnthropicStreamEncoder(context), context.request)
+        encoder = encoder_of_as_much_as_asked(AnthropicStreamEncoder(context), context.request)
+        return encoder_with_given_names(encoder, context.request)
 
 
 class AnthropicSpeech(DialectSpeech):
@@ -90,5 +97,7 @@ class AnthropicSpeech(DialectSpeech):
     def encode_model(self, model: ModelCard) -> JsonObject:
         return _model_lists.encode_model(model)
 
-    def decode_model_list(self, body: bytes) -> tuple[ListedModel, ...]:
-        return _model_lists.decode_model_list(body)
+    def decode_model_list(
+        self, body: bytes, read: EntryReader = read_entry
+    ) -> tuple[ListedModel, ...]:
+        return _model_lists.decode_model_list(body, read)

@@ -64,7 +64,7 @@ _KIND_OF_STATUS = {
 
 _OVERFLOW = re.compile(
     r"prompt is too long|input is too long|context[ _](?:length|size|window|limit)|"
-    r"exceed_context|maximum context|exceeds? the context",
+    r"exceed_context|maximum context|maximum prompt length|exceeds? the context",
     re.IGNORECASE,
 )
 _OVERFLOW_STATUSES = frozenset({400, 413, 422, 500})

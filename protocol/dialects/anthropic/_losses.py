@@ -17,7 +17,6 @@ from forebay.protocol.dialects.losses import (
 from forebay.protocol.dialects.shared_losses import (
     CONVERSATION_ONLY,
     STATE,
-    TEMPLATE,
     cache_marks,
     others_fields,
 )
@@ -36,7 +35,12 @@ LOSSES = Losses(
     refused(Feature.TOP_LOGPROBS, "top_logprobs", "can't report them"),
     refused(Feature.AUDIO, "messages", "takes no audio"),
     refused(Feature.UNCOMMON_IMAGES, "messages", "takes no others"),
-    refused(Feature.PLAIN_IMAGE_LINKS, "messages", "fetches from https only"),
+    refused(
+        Feature.PLAIN_IMAGE_LINKS,
+        "messages",
+        "fetches from https only; the gateway gets the image first, if it may",
+    ),
+    refused(Feature.PLAIN_DOCUMENT_LINKS, "messages", "fetches from https only"),
     refused(
         Feature.IMAGE_FILES, "messages", "no other provider knows the file", kept_from=(ANTHROPIC,)
     ),
@@ -164,7 +168,6 @@ LOSSES = Losses(
     approximated(Feature.PAST_REFUSALS, "said as text"),
     dropped(Feature.IMAGE_DETAIL, "detail", _NO_FIELD),
     cache_marks(ANTHROPIC),
-    *TEMPLATE,
     *others_fields(ANTHROPIC),
 )
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.dialects.base import ModelCard
-from forebay.protocol.dialects.listings import ListedModel, listed_models
+from forebay.protocol.dialects.listings import EntryReader, listed_models, read_entry
 from forebay.protocol.jsontext import InvalidJson, JsonObject, loads
 
 _ID_FIELDS = ("id", "model", "name")
@@ -36,7 +37,7 @@ def encode_model(model: ModelCard) -> JsonObject:
     return written
 
 
-def decode_model_list(body: bytes) -> tuple[ListedModel, ...]:
+def decode_model_list(body: bytes, read: EntryReader = read_entry) -> tuple[ListedModel, ...]:
     """The models in ``{"data": […]}``, ``{"models": […]}`` or a bare array.
 
     Raises:
@@ -51,7 +52,7 @@ def decode_model_list(body: bytes) -> tuple[ListedModel, ...]:
         entries = value.get("data", value.get("models"))
     if not isinstance(entries, list):
         raise _no_listing()
-    return listed_models(entries, id_fields=_ID_FIELDS)
+    return listed_models(entries, id_fields=_ID_FIELDS, read=read)
 
 
 def _no_listing() -> ApiFailure:

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 
 from forebay.protocol.canonical.completions import refuse_raw_completion
+from forebay.protocol.canonical.continuations import refuse_going_on
 from forebay.protocol.canonical.errors import bad_request
 from forebay.protocol.canonical.requests import (
     ChatRequest,
@@ -26,7 +27,7 @@ from forebay.protocol.dialects.anthropic._names import (
 from forebay.protocol.dialects.anthropic._output_schema import closed
 from forebay.protocol.dialects.anthropic._reasoning_encoding import ThinkingPlan, plan_thinking
 from forebay.protocol.dialects.anthropic._turn_encoding import EncodedTurns, encode_turns
-from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.base import EncodedRequest, Prefill, UpstreamTraits
 from forebay.protocol.dialects.tool_names import with_fitted_names
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
@@ -65,6 +66,8 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
     """
     refuse_missing_state(request)
     refuse_raw_completion(request)
+    if traits.prefill is Prefill.NONE:
+        refuse_going_on(request)
     _refuse_what_cannot_be_said(request)
     native = is_native(request.extras)
     if not native:

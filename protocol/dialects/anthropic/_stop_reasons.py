@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forebay.protocol.canonical.events import FinishReason
+from forebay.protocol.jsontext import JsonObject
 
 _READ: dict[str, FinishReason] = {
     "end_turn": FinishReason.END,
@@ -44,6 +45,11 @@ def read_stop_reason(reason: str, *, has_calls: bool) -> FinishReason | None:
         return None
     finish = _READ.get(reason, FinishReason.END)
     return FinishReason.TOOL_CALLS if finish is FinishReason.END and has_calls else finish
+
+
+def unknown_stop_reason(reason: str) -> JsonObject:
+    """A reason that only this dialect's own clients could be told, as the raw field that it was."""
+    return {"stop_reason": reason} if reason and reason not in _READ else {}
 
 
 def spoken_stop_reason(

@@ -25,14 +25,18 @@ from forebay.protocol.canonical.events import (
     Usage,
     UsageReport,
 )
-from forebay.protocol.canonical.requests import Opaque
-from forebay.protocol.dialects.anthropic._answers import string_in
+from forebay.protocol.canonical.requests import Extras, Opaque
+from forebay.protocol.dialects.anthropic._answers import ANSWER_FIELDS, string_in
 from forebay.protocol.dialects.anthropic._errors import read_error
 from forebay.protocol.dialects.anthropic._names import ANTHROPIC
-from forebay.protocol.dialects.anthropic._stop_reasons import read_stop_reason
+from forebay.protocol.dialects.anthropic._stop_reasons import (
+    read_stop_reason,
+    unknown_stop_reason,
+)
 from forebay.protocol.dialects.anthropic._tool_input import arguments_of
-from forebay.protocol.dialects.anthropic._usage import read_usage
+from forebay.protocol.dialects.anthropic._usage import USAGE_FIELDS, read_usage
 from forebay.protocol.dialects.base import StreamDecoder
+from forebay.protocol.dialects.fields import rest_of
 from forebay.protocol.framing import DEFAULT_FRAME_LIMIT, FrameTooLong, SseEvent, SseFramer
 from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, is_writable, loads
 
@@ -49,6 +53,14 @@ _KIND_OF_DELTA = {
     "signature_delta": PartKind.THINKING,
     "input_json_delta": PartKind.TOOL_CALL,
 }
+
+
+_SAID_BY_PARTS = {
+    PartKind.TEXT: ("type", "text", "citations"),
+    PartKind.THINKING: ("type", "thinking", "signature", "data"),
+    PartKind.TOOL_CALL: ("type", "id", "name", "input"),
+}
+"""Fields of a block that its part, or what follows its start, holds."""
 
 
 class _BrokenStream(Exception):
@@ -86,6 +98,9 @@ class AnthropicStreamDecoder(StreamDecoder):
         self._usage: Usage | None = None
         self._stop_reason = ""
         self._stop_sequence: str | None = None
+        self._raw_start_usage: JsonObject = {}
+        self._raw_usage: JsonObject = {}
+        self._raw_end: JsonObject = {}
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         if self._ended:
@@ -158,8 +173,16 @@ class AnthropicStreamDecoder(StreamDecoder):
                 model=string_in(message, "model"),
                 created=0,
                 usage=self._usage,
+                extras=self._raw_start(message),
             )
         )
+
+    def _raw_start(self, message: JsonObject) -> Extras:
+        self._raw_start_usage = rest_of(_object_in(message, "usage"), USAGE_FIELDS)
+        raw = rest_of(message, ANSWER_FIELDS)
+        if self._raw_start_usage:
+            raw["usage"] = self._raw_start_usage
+        return _marked(raw)
 
     def _start_block(self, event: JsonObject) -> None:
         self._start({})
@@ -171,6 +194,9 @@ class AnthropicStreamDecoder(StreamDecoder):
         match kind:
             case PartKind.TEXT:
                 self._append_text(block, string_in(raw, "text"))
+                citations = raw.get("citations")
+                for citation in citations if isinstance(citations, list) else ():
+                    self._cite(block, citation)
             case PartKind.THINKING:
                 self._append_text(block, string_in(raw, "thinking"))
                 block.signature = string_in(raw, "signature")
@@ -198,7 +224,7 @@ class AnthropicStreamDecoder(StreamDecoder):
                 call_id=string_in(raw, "id") if is_call else "",
                 call_name=string_in(raw, "name") if is_call else "",
                 redacted=string_in(raw, "data") if redacted else None,
-                extras={ANTHROPIC: {}} if kind is PartKind.THINKING else {},
+                extras=_raw_of_block(kind, raw),
             )
         )
         return block
@@ -210,6 +236,9 @@ class AnthropicStreamDecoder(StreamDecoder):
         kind = _KIND_OF_DELTA.get(name)
         index = self._index_of(event)
         block = self._blocks.get(index)
+        if name == "citations_delta":
+            self._cite(block, delta.get("citation"))
+            return
         if block is None:
             if kind not in {PartKind.TEXT, PartKind.THINKING}:
                 if kind is None:
@@ -219,6 +248,8 @@ class AnthropicStreamDecoder(StreamDecoder):
             block = self._open(index, kind, {})
         if block.kind is PartKind.OPAQUE:
             self._append_opaque(block, string_in(delta, "partial_json"))
+            if name == "compaction_delta":
+                self._append_compaction(block, delta)
             return
         if kind is None:
             return
@@ -230,6 +261,12 @@ class AnthropicStreamDecoder(StreamDecoder):
             self._append_arguments(block, string_in(delta, "partial_json"))
         else:
             self._append_text(block, string_in(delta, kind))
+
+    def _cite(self, block: _Block | None, citation: JsonValue) -> None:
+        if block is None or block.kind is not PartKind.TEXT or not citation:
+            return
+        if extras := _marked({"citations": [citation]}):
+            self._events.append(TextDelta(block.part, "", extras))
 
     def _append_text(self, block: _Block, text: str) -> None:
         if text:
@@ -247,6 +284,12 @@ class AnthropicStreamDecoder(StreamDecoder):
             raise _BrokenStream("the upstream's stream has a content block that is too long")
         if fragment:
             block.fragments.append(fragment)
+
+    def _append_compaction(self, block: _Block, delta: JsonObject) -> None:
+        content = string_in(delta, "content")
+        self._held_opaque += len(content)
+        rest = rest_of(delta, ("type", "content"))
+        block.raw = {**block.raw, **rest, "content": string_in(block.raw, "content") + content}
 
     def _stop_block(self, index: int) -> None:
         block = self._blocks.pop(index, None)
@@ -284,6 +327,13 @@ class AnthropicStreamDecoder(StreamDecoder):
         delta = _object_in(event, "delta")
         self._stop_reason = string_in(delta, "stop_reason") or self._stop_reason
         self._stop_sequence = string_in(delta, "stop_sequence") or self._stop_sequence
+        # The last ones, so that a stream of them is not held as a whole.
+        rest = {
+            **rest_of(delta, ("stop_reason", "stop_sequence")),
+            **rest_of(event, ("type", "delta", "usage")),
+        }
+        self._raw_end = rest or self._raw_end
+        self._raw_usage = rest_of(_object_in(event, "usage"), USAGE_FIELDS) or self._raw_usage
         usage = read_usage(event.get("usage"), self._usage)
         if usage is not None and usage != self._usage:
             self._usage = usage
@@ -301,7 +351,12 @@ class AnthropicStreamDecoder(StreamDecoder):
         for index in list(self._blocks):
             self._stop_block(index)
         self._ended = True
-        self._events.append(Finish(reason=finish, stop_sequence=self._stop_sequence))
+        raw: JsonObject = {**self._raw_end, **unknown_stop_reason(self._stop_reason)}
+        if usage := {**self._raw_start_usage, **self._raw_usage}:
+            raw["usage"] = usage
+        self._events.append(
+            Finish(reason=finish, stop_sequence=self._stop_sequence, extras=_marked(raw))
+        )
 
     def _fail_with(self, event: JsonValue) -> None:
         read = read_error(event, None)
@@ -317,6 +372,21 @@ class AnthropicStreamDecoder(StreamDecoder):
         if isinstance(index, int) and not isinstance(index, bool):
             return index
         return self._last_index + 1 if following else max(self._last_index, 0)
+
+
+def _raw_of_block(kind: PartKind, raw: JsonObject) -> Extras:
+    said = _marked(rest_of(raw, _SAID_BY_PARTS[kind]))
+    # Thinking is marked as what came in this dialect, whatever it says.
+    return said or {ANTHROPIC: {}} if kind is PartKind.THINKING else said
+
+
+def _marked(raw: JsonObject) -> Extras:
+    """``raw`` under the name of its dialect, if it says anything that can be written again."""
+    said: JsonObject = {}
+    for name, value in raw.items():
+        if value is not None:
+            said[name] = value
+    return {ANTHROPIC: said} if said and is_writable(said) else {}
 
 
 def _object_in(obj: JsonObject, name: str) -> JsonObject:

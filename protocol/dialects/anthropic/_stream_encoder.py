@@ -7,12 +7,14 @@ others held back until it is their turn.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import (
     ArgumentsDelta,
+    Aside,
     Finish,
     PartKind,
     PartStart,
@@ -26,21 +28,29 @@ from forebay.protocol.canonical.events import (
     Usage,
     UsageReport,
 )
+from forebay.protocol.canonical.requests import Extras
 from forebay.protocol.dialects.anthropic._answers import message_id
 from forebay.protocol.dialects.anthropic._errors import error_object
-from forebay.protocol.dialects.anthropic._names import ANTHROPIC
+from forebay.protocol.dialects.anthropic._names import ANTHROPIC, raw_fields
 from forebay.protocol.dialects.anthropic._stop_reasons import spoken_stop_reason
 from forebay.protocol.dialects.anthropic._usage import usage_object
 from forebay.protocol.dialects.base import ReplyContext, StreamEncoder
 from forebay.protocol.dialects.tool_ids import issued_id
 from forebay.protocol.jsontext import JsonObject, dumps
 
+_BESIDE_DELTA = ("context_management",)
+"""Raw fields of an answer that its last event says, and not the ``delta`` in it."""
+_AT_THE_END = frozenset({"usage", "stop_reason", "stop_details", "container", *_BESIDE_DELTA})
+"""Raw fields of an answer that its last event says."""
+_USAGE_AT_THE_END = ("server_tool_use", "iterations")
+"""Remarks on usage that it says; the first event has others."""
+
 
 @dataclass(slots=True)
 class _Part:
     start: PartStart
-    waiting: list[str] = field(default_factory=list)
-    """Fragments that are not shown yet."""
+    waiting: list[str | JsonObject] = field(default_factory=list)
+    """Fragments that are not shown yet, and citations among those of a text."""
     signature: str = ""
     stopped: bool = False
     shown: bool = False
@@ -61,6 +71,9 @@ class AnthropicStreamEncoder(StreamEncoder):
         self._started = False
         self._ended = False
         self._usage: Usage | None = None
+        self._said: JsonObject = {}
+        """Raw fields of the whole answer."""
+        self._said_of_usage: JsonObject = {}
 
     def encode(self, event: StreamEvent) -> bytes:
         if not self._ended:
@@ -80,7 +93,11 @@ class AnthropicStreamEncoder(StreamEncoder):
                 self._parts[event.index] = _Part(event)
                 self._refused = self._refused or event.kind is PartKind.REFUSAL
                 self._show()
-            case TextDelta() | ThinkingDelta():
+            case TextDelta():
+                self._hold(event.index, event.text)
+                if event.extras is not None:
+                    self._cite_all(event.index, event.extras)
+            case ThinkingDelta():
                 self._hold(event.index, event.text)
             case ArgumentsDelta():
                 self._hold(event.index, event.json)
@@ -89,8 +106,11 @@ class AnthropicStreamEncoder(StreamEncoder):
                     part.signature = event.signature
             case PartStop():
                 if (part := self._parts.get(event.index)) is not None:
+                    self._cite_all(event.index, event.extras)
                     part.stopped = True
                     self._show()
+            case Aside():
+                pass
             case UsageReport():
                 self._usage = event.usage
             case Finish():
@@ -106,6 +126,9 @@ class AnthropicStreamEncoder(StreamEncoder):
             return
         self._started = True
         self._usage = event.usage
+        raw = raw_fields(event.extras)
+        self._said = _without(raw, _AT_THE_END)
+        self._said_of_usage = _without(_usage_in(raw), _USAGE_AT_THE_END)
         self._say(
             "message_start",
             {
@@ -117,7 +140,8 @@ class AnthropicStreamEncoder(StreamEncoder):
                     "content": [],
                     "stop_reason": None,
                     "stop_sequence": None,
-                    "usage": usage_object(event.usage, self._context),
+                    "usage": {**usage_object(event.usage, self._context), **self._said_of_usage},
+                    **self._said,
                 }
             },
         )
@@ -128,6 +152,14 @@ class AnthropicStreamEncoder(StreamEncoder):
             part.waiting.append(fragment)
             self._show()
 
+    def _cite_all(self, index: int, extras: Extras) -> None:
+        part = self._parts.get(index)
+        citations = raw_fields(extras).get("citations")
+        if part is None or not isinstance(citations, list):
+            return
+        part.waiting += (citation for citation in citations if isinstance(citation, dict))
+        self._show()
+
     def _show(self) -> None:
         """Write whatever may be written now: the first part as far as it goes, then the next."""
         while self._parts:
@@ -135,7 +167,8 @@ class AnthropicStreamEncoder(StreamEncoder):
             if part.waiting or part.start.kind is PartKind.TOOL_CALL:
                 self._show_start(part)
             for fragment in part.waiting:
-                self._say("content_block_delta", self._delta(part.start.kind, fragment))
+                delta = self._delta(part.start.kind, fragment)
+                self._say("content_block_delta", {"index": self._block, "delta": delta})
             part.waiting.clear()
             if not part.stopped:
                 return
@@ -168,33 +201,41 @@ class AnthropicStreamEncoder(StreamEncoder):
         """The block as it begins; None for a part of another dialect."""
         match start.kind:
             case PartKind.TEXT | PartKind.REFUSAL:
-                return {"type": "text", "text": ""}
+                rest = _without(raw_fields(start.extras), ("citations",))
+                return {"type": "text", "text": "", **rest}
             case PartKind.THINKING:
+                rest = raw_fields(start.extras)
                 if start.redacted is not None:
-                    return {"type": "redacted_thinking", "data": start.redacted}
-                return {"type": "thinking", "thinking": "", "signature": ""}
+                    return {"type": "redacted_thinking", "data": start.redacted, **rest}
+                return {"type": "thinking", "thinking": "", "signature": "", **rest}
             case PartKind.TOOL_CALL:
                 call_id = issued_id(
                     start.call_id, response_id=self._context.response_id, position=self._calls
                 )
                 self._calls += 1
-                return {"type": "tool_use", "id": call_id, "name": start.call_name, "input": {}}
+                return {
+                    "type": "tool_use",
+                    "id": call_id,
+                    "name": start.call_name,
+                    "input": {},
+                    **raw_fields(start.extras),
+                }
             case PartKind.OPAQUE:
                 opaque = start.opaque
                 return opaque.raw if opaque is not None and opaque.dialect == ANTHROPIC else None
             case _:
                 assert_never(start.kind)
 
-    def _delta(self, kind: PartKind, fragment: str) -> JsonObject:
-        delta: JsonObject
+    def _delta(self, kind: PartKind, fragment: str | JsonObject) -> JsonObject:
+        if isinstance(fragment, dict):
+            return {"type": "citations_delta", "citation": fragment}
         match kind:
             case PartKind.THINKING:
-                delta = {"type": "thinking_delta", "thinking": fragment}
+                return {"type": "thinking_delta", "thinking": fragment}
             case PartKind.TOOL_CALL:
-                delta = {"type": "input_json_delta", "partial_json": fragment}
+                return {"type": "input_json_delta", "partial_json": fragment}
             case _:
-                delta = {"type": "text_delta", "text": fragment}
-        return {"index": self._block, "delta": delta}
+                return {"type": "text_delta", "text": fragment}
 
     def _finish(self, event: Finish) -> None:
         for part in self._parts.values():
@@ -203,15 +244,33 @@ class AnthropicStreamEncoder(StreamEncoder):
         stop_reason, stop_sequence = spoken_stop_reason(
             event.reason, event.stop_sequence, has_calls=self._calls > 0, refused=self._refused
         )
+        raw = raw_fields(event.extras)
+        rest = _without(raw, (*self._said, "usage", *_BESIDE_DELTA))
         self._say(
             "message_delta",
             {
-                "delta": {"stop_reason": stop_reason, "stop_sequence": stop_sequence},
-                "usage": usage_object(self._usage, self._context),
+                "delta": {
+                    "stop_reason": stop_reason,
+                    "stop_sequence": stop_sequence,
+                    **rest,
+                },
+                **{name: raw[name] for name in _BESIDE_DELTA if name in raw},
+                "usage": {
+                    **usage_object(self._usage, self._context),
+                    **self._usage_at_the_end(raw),
+                },
             },
         )
         self._say("message_stop", {})
         self._ended = True
+
+    def _usage_at_the_end(self, raw: JsonObject) -> JsonObject:
+        """What was not said at the start, or otherwise."""
+        return {
+            name: value
+            for name, value in _usage_in(raw).items()
+            if name not in self._said_of_usage or self._said_of_usage[name] != value
+        }
 
     def _fail(self, error: ApiError) -> None:
         self._say("error", {"error": error_object(error)})
@@ -219,6 +278,15 @@ class AnthropicStreamEncoder(StreamEncoder):
 
     def _say(self, name: str, fields: JsonObject) -> None:
         self._frames.append(_frame(name, {"type": name, **fields}))
+
+
+def _usage_in(raw: JsonObject) -> JsonObject:
+    usage = raw.get("usage")
+    return usage if isinstance(usage, dict) else {}
+
+
+def _without(fields: JsonObject, names: Iterable[str]) -> JsonObject:
+    return {name: value for name, value in fields.items() if name not in names}
 
 
 def _frame(name: str, data: JsonObject) -> bytes:

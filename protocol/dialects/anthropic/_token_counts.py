@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.anthropic._answers import broken_answer
+from forebay.protocol.dialects.anthropic._losses import LOSSES
 from forebay.protocol.dialects.anthropic._names import ANTHROPIC, ANTHROPIC_COUNT_TOKENS
 from forebay.protocol.dialects.anthropic._relaying import can_relay
 from forebay.protocol.dialects.anthropic._request_decoding import decode_request
 from forebay.protocol.dialects.anthropic._request_encoding import encode_request
 from forebay.protocol.dialects.base import USUAL_SERVER, EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.count_losses import losses_of_counts, prompt_of
 from forebay.protocol.dialects.token_counts import TokenCountCodec
 from forebay.protocol.jsontext import JsonObject
 
@@ -30,6 +32,7 @@ class AnthropicTokenCountCodec(TokenCountCodec):
     api = ANTHROPIC_COUNT_TOKENS
     dialect = ANTHROPIC
     path = "/v1/messages/count_tokens"
+    losses = losses_of_counts(ANTHROPIC_COUNT_TOKENS, LOSSES)
 
     def decode_request(self, body: JsonObject) -> ChatRequest:
         """Like a request for an answer, except that ``max_tokens`` may be missing."""
@@ -42,7 +45,7 @@ class AnthropicTokenCountCodec(TokenCountCodec):
         return {"input_tokens": input_tokens}
 
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
-        encoded = encode_request(request, traits)
+        encoded = encode_request(prompt_of(request), traits)
         body = {name: value for name, value in encoded.body.items() if name not in _ANSWER_ONLY}
         return replace(encoded, body=body)
 

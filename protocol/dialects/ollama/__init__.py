@@ -9,7 +9,6 @@ from forebay.protocol.dialects.ollama._chat import OllamaChatCodec
 from forebay.protocol.dialects.ollama._codecs import OllamaCodec
 from forebay.protocol.dialects.ollama._embeddings import OllamaEmbedCodec, OllamaEmbeddingsCodec
 from forebay.protocol.dialects.ollama._generate import OllamaGenerateCodec
-from forebay.protocol.dialects.ollama._generate_only import generate_only_field
 from forebay.protocol.dialects.ollama._loading import LoadAction, load_reply
 from forebay.protocol.dialects.ollama._names import (
     OLLAMA,
@@ -22,6 +21,7 @@ from forebay.protocol.dialects.ollama._speech import OllamaSpeech
 from forebay.protocol.dialects.ollama.models import (
     encode_running,
     encode_show,
+    encode_status,
     encode_version,
     matches,
 )
@@ -41,8 +41,8 @@ __all__ = [
     "OllamaSpeech",
     "encode_running",
     "encode_show",
+    "encode_status",
     "encode_version",
-    "generate_only_field",
     "load_reply",
     "matches",
 ]

@@ -8,6 +8,7 @@ from forebay.protocol.canonical.assembly import assemble
 from forebay.protocol.canonical.errors import ApiError, ErrorKind
 from forebay.protocol.canonical.events import (
     ArgumentsDelta,
+    Aside,
     ChatResponse,
     Finish,
     FinishReason,
@@ -22,18 +23,22 @@ from forebay.protocol.canonical.events import (
     Usage,
     UsageReport,
 )
+from forebay.protocol.canonical.requests import Extras
 from forebay.protocol.dialects.base import StreamDecoder
 from forebay.protocol.dialects.ollama._answer_shapes import AnswerShape, NotAnAnswer, SaidCall
 from forebay.protocol.dialects.ollama._error_texts import stream_error
+from forebay.protocol.dialects.ollama._names import OLLAMA
 from forebay.protocol.dialects.ollama._reply_clock import unix_seconds
 from forebay.protocol.framing import FrameTooLong, LineFramer
-from forebay.protocol.jsontext import InvalidJson, JsonObject, loads_object
+from forebay.protocol.jsontext import InvalidJson, JsonObject, is_writable, loads_object
 
 _FINISH_OF_REASON = {
     "length": FinishReason.LENGTH,
     "content_filter": FinishReason.REFUSAL,
     "sensitive": FinishReason.REFUSAL,
 }
+_LOADED_REASONS = frozenset({"load", "unload"})
+"""Nothing was asked of the model."""
 _FAILED_REASONS = frozenset({"abort", "error", "network_error"})
 
 
@@ -48,6 +53,8 @@ class AnswerReader:
         self._salt = ""
         self._call_ids: set[str] = set()
         self.ended = False
+        self.failed = False
+        """It ended with what is no answer. An error that the server tells is one."""
 
     def read(self, line: JsonObject) -> list[StreamEvent]:
         """The events that one line says; none after the end."""
@@ -63,23 +70,27 @@ class AnswerReader:
             return self.fail(f"the upstream's answer is not of Ollama's API: {fault}")
         events: list[StreamEvent] = []
         self._start(line, events)
+        ends = line.get("done") is True
+        rest = extras_of(said.rest)
+        if rest and not ends and not said.content:
+            events.append(Aside(rest))
         if said.thinking:
             index = self._part(PartKind.THINKING, events)
             events.append(ThinkingDelta(index, said.thinking))
         if said.content:
             index = self._part(PartKind.TEXT, events)
-            events.append(TextDelta(index, said.content))
+            events.append(TextDelta(index, said.content, rest if rest and not ends else None))
         for call in said.calls:
             self._call(call, events)
-        if line.get("done") is True:
-            self._finish(line, events)
+        if ends:
+            self._finish(line, said.rest, events)
         return events
 
     def fail(self, message: str) -> list[StreamEvent]:
         """The end of an answer that can't be read on; nothing if it has ended before."""
         if self.ended:
             return []
-        self.ended = True
+        self.ended = self.failed = True
         return [StreamError(ApiError(kind=ErrorKind.UPSTREAM_ERROR, message=message))]
 
     def _start(self, line: JsonObject, events: list[StreamEvent]) -> None:
@@ -121,6 +132,7 @@ class AnswerReader:
                 kind=PartKind.TOOL_CALL,
                 call_id=self._call_id(call, index),
                 call_name=call.name,
+                extras=extras_of(call.rest),
             )
         )
         events.append(ArgumentsDelta(index, call.arguments))
@@ -136,7 +148,7 @@ class AnswerReader:
         self._call_ids.add(call_id)
         return call_id
 
-    def _finish(self, line: JsonObject, events: list[StreamEvent]) -> None:
+    def _finish(self, line: JsonObject, rest: JsonObject, events: list[StreamEvent]) -> None:
         self._close(events)
         said = line.get("done_reason")
         reason = said if isinstance(said, str) else ""
@@ -149,7 +161,14 @@ class AnswerReader:
             # Ollama says "stop" after calls, too.
             finish = FinishReason.TOOL_CALLS if self._call_ids else FinishReason.END
         events.append(UsageReport(_usage(line)))
-        events.append(Finish(reason=finish))
+        if reason in _LOADED_REASONS:
+            rest = {**rest, "done_reason": reason}
+        events.append(Finish(reason=finish, extras=extras_of(rest)))
+
+
+def extras_of(rest: JsonObject) -> Extras:
+    """``extras`` that hold ``rest``, if it says anything that can be written again."""
+    return {OLLAMA: rest} if rest and is_writable(rest) else {}
 
 
 def _usage(line: JsonObject) -> Usage:
@@ -167,40 +186,50 @@ def _count(line: JsonObject, name: str) -> int:
 
 
 class OllamaStreamDecoder(StreamDecoder):
-    """Reads one stream of lines. Only ``done: true`` ends it well."""
+    """Reads one stream of lines. Only ``done: true`` ends it well.
+
+    Ollama's JavaScript client skips a line that is no JSON, and believes a ``done: true`` after
+    it: so nothing from such a line on is to be passed on.
+    """
 
     def __init__(self, shape: AnswerShape) -> None:
         self._framer = LineFramer()
         self._reader = AnswerReader(shape)
 
     def feed(self, data: bytes) -> list[StreamEvent]:
+        self.unreadable = 0
         if self._reader.ended:
             return []
         try:
             lines = self._framer.feed(data)
         except FrameTooLong as fault:
+            self.unreadable = len(data)
             return self._reader.fail(str(fault))
-        return self._read(lines)
+        events: list[StreamEvent] = []
+        for number, line in enumerate(lines):
+            events += self._read(line)
+            if self._reader.failed:
+                self.unreadable = len(data) - (self._framer.ends[number - 1] if number else 0)
+                break
+        return events
 
     def close(self) -> list[StreamEvent]:
         if self._reader.ended:
             return []
         try:
-            events = self._read(self._framer.close())
+            lines = self._framer.close()
         except FrameTooLong as fault:
             return self._reader.fail(str(fault))
+        events = [event for line in lines for event in self._read(line)]
         return events + self._reader.fail(
             "the upstream's stream ended before its answer was complete"
         )
 
-    def _read(self, lines: list[bytes]) -> list[StreamEvent]:
-        events: list[StreamEvent] = []
-        for line in lines:
-            try:
-                events += self._reader.read(loads_object(line))
-            except InvalidJson as fault:
-                events += self._reader.fail(f"a line of the upstream's stream is no JSON: {fault}")
-        return events
+    def _read(self, line: bytes) -> list[StreamEvent]:
+        try:
+            return self._reader.read(loads_object(line))
+        except InvalidJson as fault:
+            return self._reader.fail(f"a line of the upstream's stream is no JSON: {fault}")
 
 
 def decode_whole(shape: AnswerShape, body: JsonObject) -> ChatResponse:

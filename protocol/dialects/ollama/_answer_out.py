@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
+from forebay.protocol.canonical.assembly import summed_extras
 from forebay.protocol.canonical.events import (
     ArgumentsDelta,
+    Aside,
     ChatResponse,
     Finish,
     FinishReason,
@@ -23,10 +25,18 @@ from forebay.protocol.canonical.events import (
     UsageReport,
     is_content,
 )
-from forebay.protocol.canonical.requests import Opaque, Refusal, Text, Thinking, ToolCall
+from forebay.protocol.canonical.requests import (
+    Extras,
+    Opaque,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+)
 from forebay.protocol.dialects.base import ReplyContext, StreamEncoder
 from forebay.protocol.dialects.ollama._answer_shapes import AnswerShape
 from forebay.protocol.dialects.ollama._loading import LoadAction
+from forebay.protocol.dialects.ollama._names import OLLAMA
 from forebay.protocol.dialects.ollama._reply_clock import ReplyClock
 from forebay.protocol.dialects.ollama._tools import arguments_object, is_whole_object
 from forebay.protocol.dialects.tool_ids import issued_id
@@ -52,15 +62,22 @@ class _AnswerWriter:
         self.clock = ReplyClock(context)
 
     def line(
-        self, content: str = "", *, thinking: str = "", calls: list[JsonValue] | None = None
+        self,
+        content: str = "",
+        *,
+        thinking: str = "",
+        calls: list[JsonValue] | None = None,
+        extras: Extras | None = None,
     ) -> JsonObject:
         """A line that goes on: what was said, and when."""
-        return {
+        line: JsonObject = {
             "model": self._context.request.model,
             "created_at": self.clock.created_at(),
             **self._shape.write(content, thinking=thinking, calls=calls),
             "done": False,
         }
+        self._shape.put_back(line, (extras or {}).get(OLLAMA, {}))
+        return line
 
     def ended(self, line: JsonObject, done_reason: str) -> JsonObject:
         line["done"] = True
@@ -68,9 +85,14 @@ class _AnswerWriter:
         return line
 
     def finished(
-        self, line: JsonObject, finish: FinishReason, usage: Usage | None, characters: int
+        self,
+        line: JsonObject,
+        finish: FinishReason,
+        usage: Usage | None,
+        characters: int,
+        extras: Extras,
     ) -> JsonObject:
-        """The last line, with its counters."""
+        """The last line, with its counters: those of the upstream, where it has the same."""
         self.ended(line, "length" if finish in _CUT_SHORT else "stop")
         if usage is None or not (usage.counted or usage.total):
             usage = Usage(
@@ -80,23 +102,28 @@ class _AnswerWriter:
         line.update(self.clock.durations())
         line["prompt_eval_count"] = usage.input_total
         line["eval_count"] = usage.output
+        self._shape.put_back(line, extras.get(OLLAMA, {}))
         return line
 
     def calls(self, calls: Iterable[ToolCall], finish: FinishReason) -> list[JsonValue]:
         """The calls with their arguments as objects. One that the limit cut off can't be shown
         as an object: it is left out."""
         whole = (call for call in calls if finish not in _CUT_SHORT or _is_finished(call))
-        return [
-            {
-                "id": issued_id(call.id, response_id=self._context.response_id, position=index),
-                "function": {
-                    "index": index,
-                    "name": call.name,
-                    "arguments": arguments_object(call.arguments),
-                },
-            }
-            for index, call in enumerate(whole)
-        ]
+        return [self._call(index, call) for index, call in enumerate(whole)]
+
+    def _call(self, index: int, call: ToolCall) -> JsonObject:
+        raw = call.extras.get(OLLAMA, {})
+        inner = raw.get("function")
+        return {
+            **raw,
+            "id": issued_id(call.id, response_id=self._context.response_id, position=index),
+            "function": {
+                **(inner if isinstance(inner, dict) else {}),
+                "index": index,
+                "name": call.name,
+                "arguments": arguments_object(call.arguments),
+            },
+        }
 
 
 def encode_whole(shape: AnswerShape, response: ChatResponse, context: ReplyContext) -> JsonObject:
@@ -120,7 +147,9 @@ def encode_whole(shape: AnswerShape, response: ChatResponse, context: ReplyConte
     thinking = "".join(thoughts)
     line = writer.line(content, thinking=thinking, calls=writer.calls(calls, response.finish))
     characters = len(content) + len(thinking) + sum(len(call.arguments) for call in calls)
-    return writer.finished(line, response.finish, response.usage, characters)
+    pieces = [part.extras for part in response.parts if isinstance(part, Text)]
+    extras = summed_extras([response.extras, *pieces])
+    return writer.finished(line, response.finish, response.usage, characters, extras)
 
 
 def encode_load_reply(shape: AnswerShape, action: LoadAction, context: ReplyContext) -> JsonObject:
@@ -138,6 +167,7 @@ class _BufferedCall:
             id=self._start.call_id,
             name=self._start.call_name,
             arguments="".join(self.fragments),
+            extras=self._start.extras,
         )
 
 
@@ -155,9 +185,11 @@ class OllamaStreamEncoder(StreamEncoder):
         if is_content(event):
             self._writer.clock.content_came()
         match event:
-            case TextDelta(text=text):
+            case TextDelta(text=text, extras=extras):
                 self._characters += len(text)
-                return _framed(self._writer.line(text)) if text else b""
+                return self._say(text, extras)
+            case Aside(extras=extras):
+                return self._say("", extras)
             case ThinkingDelta(text=text):
                 self._characters += len(text)
                 return _framed(self._writer.line(thinking=text)) if text else b""
@@ -171,7 +203,7 @@ class OllamaStreamEncoder(StreamEncoder):
             case UsageReport():
                 self._usage = event.usage
             case Finish():
-                return self._finish(event.reason)
+                return self._finish(event)
             case StreamError():
                 return _framed({"error": event.error.message})
             case PartStart() | PartStop() | SignatureDelta():
@@ -183,11 +215,18 @@ class OllamaStreamEncoder(StreamEncoder):
     def keepalive(self) -> bytes:
         return _framed(self._writer.line())
 
-    def _finish(self, reason: FinishReason) -> bytes:
+    def _say(self, text: str, extras: Extras | None) -> bytes:
+        if not text and not (extras or {}).get(OLLAMA):
+            return b""
+        return _framed(self._writer.line(text, extras=extras))
+
+    def _finish(self, event: Finish) -> bytes:
         buffered = (self._calls[index].call() for index in sorted(self._calls))
-        calls = self._writer.calls(buffered, reason)
+        calls = self._writer.calls(buffered, event.reason)
         before = _framed(self._writer.line(calls=calls)) if calls else b""
-        last = self._writer.finished(self._writer.line(), reason, self._usage, self._characters)
+        last = self._writer.finished(
+            self._writer.line(), event.reason, self._usage, self._characters, event.extras
+        )
         return before + _framed(last)
 
 

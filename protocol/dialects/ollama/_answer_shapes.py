@@ -5,8 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from forebay.protocol.dialects.fields import rest_of
 from forebay.protocol.dialects.ollama._tools import arguments_text
 from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, json_type_name
+
+_LINE_FIELDS = (
+    "model",
+    "created_at",
+    "done",
+    "done_reason",
+    "error",
+    "prompt_eval_count",
+    "eval_count",
+)
+_WORDS = ("role", "content", "response", "thinking", "tool_calls")
 
 
 class NotAnAnswer(ValueError):
@@ -19,6 +31,8 @@ class SaidCall:
     name: str
     arguments: str
     """JSON text."""
+    rest: JsonObject
+    """What else the call says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +42,8 @@ class Said:
     thinking: str = ""
     content: str = ""
     calls: tuple[SaidCall, ...] = ()
+    rest: JsonObject
+    """What else the line says, in its own shape: :meth:`AnswerShape.put_back` is the inverse."""
 
 
 class AnswerShape(ABC):
@@ -53,9 +69,24 @@ class AnswerShape(ABC):
             thinking=_text(said, "thinking"),
             content=_text(said, self._content_field),
             calls=_calls(said.get("tool_calls")),
+            rest=self._rest(line),
         )
 
+    def put_back(self, line: JsonObject, rest: JsonObject) -> None:
+        """Say in ``line`` what another line said beside its words."""
+        for name, value in rest.items():
+            ours = line.get(name)
+            if isinstance(ours, dict) and isinstance(value, dict):
+                line[name] = {**value, **ours}
+            elif name not in self._foreign:
+                line[name] = value
+
     _content_field: str
+    _foreign: frozenset[str]
+    """Raw fields that only the other API has a place for."""
+
+    def _rest(self, line: JsonObject) -> JsonObject:
+        return said(rest_of(line, (*_LINE_FIELDS, *_WORDS)))
 
     @abstractmethod
     def _with_content(self, content: str) -> JsonObject: ...
@@ -71,6 +102,7 @@ class MessageShape(AnswerShape):
     """``{"message": {"role": "assistant", "content": ...}}`` of ``/api/chat``."""
 
     _content_field = "content"
+    _foreign = frozenset({"context"})
 
     def _with_content(self, content: str) -> JsonObject:
         return {"role": "assistant", "content": content}
@@ -86,11 +118,18 @@ class MessageShape(AnswerShape):
             return {}
         raise NotAnAnswer("it has no 'message'")
 
+    def _rest(self, line: JsonObject) -> JsonObject:
+        rest = super()._rest(line)
+        message = rest.pop("message", None)
+        inner = said(rest_of(message, _WORDS)) if isinstance(message, dict) else {}
+        return {**rest, "message": inner} if inner else rest
+
 
 class CompletionShape(AnswerShape):
     """``{"response": ...}`` of ``/api/generate``."""
 
     _content_field = "response"
+    _foreign = frozenset({"message"})
 
     def _with_content(self, content: str) -> JsonObject:
         return {"response": content}
@@ -102,6 +141,10 @@ class CompletionShape(AnswerShape):
         if "response" in line or "done" in line:
             return line
         raise NotAnAnswer("it has no 'response'")
+
+
+def said(rest: JsonObject) -> JsonObject:
+    return {name: value for name, value in rest.items() if value is not None}
 
 
 def _text(said: JsonObject, name: str) -> str:
@@ -140,4 +183,11 @@ def _call(value: JsonValue) -> SaidCall:
             text = arguments_text(arguments)
         except InvalidJson as fault:
             raise NotAnAnswer(f"the arguments of one of its calls can't be read: {fault}") from None
-    return SaidCall(id=call_id if isinstance(call_id, str) else "", name=name, arguments=text)
+    rest = said(rest_of(value, ("id", "function")))
+    inner = said(rest_of(function, ("index", "name", "arguments")))
+    return SaidCall(
+        id=call_id if isinstance(call_id, str) else "",
+        name=name,
+        arguments=text,
+        rest={**rest, "function": inner} if inner else rest,
+    )

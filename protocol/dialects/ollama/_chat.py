@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from forebay.protocol.canonical.completions import refuse_raw_completion
-from forebay.protocol.canonical.errors import bad_request
+from forebay.protocol.canonical.continuations import refuse_going_on
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.canonical.state import refuse_missing_state
-from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.base import EncodedRequest, Prefill, UpstreamTraits
 from forebay.protocol.dialects.ollama._answer_shapes import AnswerShape, MessageShape
 from forebay.protocol.dialects.ollama._codecs import OllamaCodec
-from forebay.protocol.dialects.ollama._generate_only import generate_only_field
 from forebay.protocol.dialects.ollama._losses import ANSWER_LOSSES, CHAT_LOSSES
 from forebay.protocol.dialects.ollama._messages import decode_messages, encode_messages
 from forebay.protocol.dialects.ollama._names import OLLAMA_CHAT
@@ -39,14 +38,8 @@ class OllamaChatCodec(OllamaCodec):
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
         refuse_missing_state(request)
         refuse_raw_completion(request)
-        field = generate_only_field(request)
-        if field is not None:
-            raise bad_request(
-                f"'{field}' works only with models that are served by Ollama's /api/generate: "
-                "leave it out, or ask for such a model",
-                param=field,
-                code="unsupported_parameter",
-            )
+        if traits.prefill is Prefill.NONE:
+            refuse_going_on(request)
         shared = encode_shared_fields(request, traits, CHAT_LOSSES)
         tools, dropped = encode_tools(request)
         body: JsonObject = {

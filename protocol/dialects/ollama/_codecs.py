@@ -23,7 +23,6 @@ class OllamaCodec(ChatCodec):
 
     dialect = OLLAMA
     stream_content_type = "application/x-ndjson"
-    takes_image_links = False
     _shape: AnswerShape
 
     def decode_response(self, body: JsonObject) -> ChatResponse:

@@ -15,6 +15,7 @@ from forebay.protocol.canonical.errors import ApiFailure, bad_request
 from forebay.protocol.canonical.events import Usage
 from forebay.protocol.canonical.requests import Dialect
 from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.embedding_losses import EmbeddingLosses
 from forebay.protocol.dialects.embeddings import (
     EmbeddingCodec,
     EmbeddingContext,
@@ -30,6 +31,7 @@ from forebay.protocol.dialects.fields import (
 )
 from forebay.protocol.dialects.ollama._error_texts import stream_error
 from forebay.protocol.dialects.ollama._keep_alive import keep_alive_seconds
+from forebay.protocol.dialects.ollama._losses import EMBED_LOSSES, EMBEDDINGS_LOSSES
 from forebay.protocol.dialects.ollama._names import OLLAMA, OLLAMA_EMBED, OLLAMA_EMBEDDINGS
 from forebay.protocol.dialects.ollama._request_fields import required_model
 from forebay.protocol.jsontext import JsonObject, JsonValue
@@ -45,6 +47,7 @@ class OllamaEmbedCodec(EmbeddingCodec):
     dialect = OLLAMA
     path = "/api/embed"
     most_inputs: int | None = None
+    losses = EMBED_LOSSES
 
     def decode_request(self, body: JsonObject) -> EmbeddingRequest:
         dimensions = optional_int(body, "dimensions")
@@ -69,7 +72,7 @@ class OllamaEmbedCodec(EmbeddingCodec):
             body["truncate"] = request.truncate
         if request.dimensions is not None:
             body["dimensions"] = request.dimensions
-        return _with_extras(body, request, dropped=[])
+        return _with_extras(body, request, EMBED_LOSSES)
 
     def decode_response(self, body: JsonObject) -> EmbeddingResponse:
         _raise_error_inside(body)
@@ -83,6 +86,7 @@ class OllamaEmbedCodec(EmbeddingCodec):
             model=model if isinstance(model, str) else "",
             vectors=tuple(vector_of_numbers(vector) for vector in vectors),
             usage=Usage(input_uncached=max(0, cast("int", count))) if counted else None,
+            extras=_kept(rest_of(body, ("model", "embeddings", "prompt_eval_count"))),
         )
 
     def encode_response(self, response: EmbeddingResponse, context: EmbeddingContext) -> JsonObject:
@@ -96,6 +100,8 @@ class OllamaEmbedCodec(EmbeddingCodec):
             "prompt_eval_count": (
                 context.input_tokens_estimate if usage is None else usage.input_total
             ),
+            # Also its times, where it took them.
+            **response.extras.get(OLLAMA, {}),
         }
 
 
@@ -106,6 +112,7 @@ class OllamaEmbeddingsCodec(EmbeddingCodec):
     dialect = OLLAMA
     path = "/api/embeddings"
     most_inputs: int | None = 1
+    losses = EMBEDDINGS_LOSSES
 
     def decode_request(self, body: JsonObject) -> EmbeddingRequest:
         prompt = optional_string(body, "prompt")
@@ -136,15 +143,20 @@ class OllamaEmbeddingsCodec(EmbeddingCodec):
                 code="unsupported_parameter",
             )
         body: JsonObject = {"model": request.model, "prompt": "".join(_texts(request))}
-        return _with_extras(body, request, dropped=[] if request.truncate is None else ["truncate"])
+        return _with_extras(body, request, EMBEDDINGS_LOSSES)
 
     def decode_response(self, body: JsonObject) -> EmbeddingResponse:
         _raise_error_inside(body)
-        return EmbeddingResponse(model="", vectors=(vector_of_numbers(body.get("embedding")),))
+        return EmbeddingResponse(
+            model="",
+            vectors=(vector_of_numbers(body.get("embedding")),),
+            extras=_kept(rest_of(body, ("embedding",))),
+        )
 
     def encode_response(self, response: EmbeddingResponse, context: EmbeddingContext) -> JsonObject:
         [vector] = one_for_each_input(response, context.request)
-        return {"embedding": cast("list[JsonValue]", unpacked(vector))}
+        raw = response.extras.get(OLLAMA, {})
+        return {**raw, "embedding": cast("list[JsonValue]", unpacked(vector))}
 
 
 def _decode_input(value: JsonValue) -> tuple[str, ...]:
@@ -177,7 +189,10 @@ def _invalid(path: str) -> ApiFailure:
 def _extras(body: JsonObject, known: Iterable[str]) -> dict[Dialect, JsonObject]:
     optional_object(body, "options")
     keep_alive_seconds(body.get("keep_alive"))
-    rest = rest_of(body, known)
+    return _kept(rest_of(body, known))
+
+
+def _kept(rest: JsonObject) -> dict[Dialect, JsonObject]:
     return {OLLAMA: rest} if rest else {}
 
 
@@ -196,16 +211,11 @@ def _texts(request: EmbeddingRequest) -> list[str]:
 
 
 def _with_extras(
-    body: JsonObject, request: EmbeddingRequest, *, dropped: list[str]
+    body: JsonObject, request: EmbeddingRequest, losses: EmbeddingLosses
 ) -> EncodedRequest:
-    if request.user_id is not None:
-        dropped.append("user")
-    for dialect, fields in request.extras.items():
-        if dialect == OLLAMA:
-            body.update((name, value) for name, value in fields.items() if name not in body)
-        else:
-            dropped += fields
-    return EncodedRequest(body=body, dropped=tuple(dropped))
+    for name, value in request.extras.get(OLLAMA, {}).items():
+        body.setdefault(name, value)
+    return EncodedRequest(body=body, dropped=losses.dropped(request))
 
 
 def _raise_error_inside(body: JsonObject) -> None:

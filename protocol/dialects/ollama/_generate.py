@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from forebay.protocol.canonical.completions import refuse_beyond_one_text
+from forebay.protocol.canonical.continuations import refuse_going_on
 from forebay.protocol.canonical.errors import ApiFailure, bad_request
 from forebay.protocol.canonical.requests import (
     ChatRequest,
@@ -65,6 +66,7 @@ class OllamaGenerateCodec(OllamaCodec):
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
         refuse_missing_state(request)
         refuse_beyond_one_text(request)
+        refuse_going_on(request)
         choice = request.tool_choice
         if request.tools and (choice is None or choice.mode is not ToolChoiceMode.NONE):
             raise bad_request(
@@ -84,10 +86,7 @@ def _check_own_fields(body: JsonObject) -> None:
     raw = optional_bool(body, "raw")
     template = optional_string(body, "template")
     optional_string(body, "suffix")
-    context = optional_list(body, "context")
-    for at, token in enumerate(context or ()):
-        if not isinstance(token, int) or isinstance(token, bool):
-            raise wrong_type(f"context[{at}]", "an integer", token)
+    context = _context(body)
     if raw and (template or context or body.get("system")):
         raise bad_request(
             "raw mode does not support template, system, or context: leave them out, or 'raw'",
@@ -96,13 +95,25 @@ def _check_own_fields(body: JsonObject) -> None:
         )
 
 
+def _context(body: JsonObject) -> tuple[int, ...]:
+    tokens: list[int] = []
+    for at, token in enumerate(optional_list(body, "context") or ()):
+        if not isinstance(token, int) or isinstance(token, bool):
+            raise wrong_type(f"context[{at}]", "an integer", token)
+        tokens.append(token)
+    return tuple(tokens)
+
+
 def _decode_completion(body: JsonObject, prompt: str) -> Completion | None:
-    """None: the prompt goes through the model's template, like what a user says in a chat."""
+    """None: the prompt goes through the model's template, like what a user says in a chat, and
+    nothing was said before."""
     raw = optional_bool(body, "raw") or False
     suffix = optional_string(body, "suffix") or None
-    if not raw and suffix is None:
+    template = optional_string(body, "template") or None
+    context = _context(body)
+    if not raw and suffix is None and template is None and not context:
         return None
-    return Completion(prompts=(prompt,), suffix=suffix, raw=raw)
+    return Completion(prompts=(prompt,), suffix=suffix, raw=raw, template=template, context=context)
 
 
 def _completion_fields(completion: Completion | None) -> JsonObject:
@@ -111,8 +122,12 @@ def _completion_fields(completion: Completion | None) -> JsonObject:
     fields: JsonObject = {}
     if completion.suffix is not None:
         fields["suffix"] = completion.suffix
-    # Where to fill in is said by the model's template, which raw mode leaves out.
-    if completion.raw or completion.suffix is None:
+    if completion.template is not None:
+        fields["template"] = completion.template
+    if completion.context:
+        fields["context"] = [*completion.context]
+    # Where these go is said by a template, which raw mode leaves out.
+    if completion.raw or not fields:
         fields["raw"] = True
     return fields
 

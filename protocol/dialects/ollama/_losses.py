@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from forebay.protocol.canonical.answer_features import AnswerFeature
+from forebay.protocol.canonical.embedding_features import EmbeddingFeature
 from forebay.protocol.canonical.features import Feature
+from forebay.protocol.dialects.embedding_losses import EmbeddingLoss, EmbeddingLosses
 from forebay.protocol.dialects.losses import (
     AnswerLosses,
+    Fate,
     Losses,
     approximated,
     dropped,
     omitted,
     refused,
 )
-from forebay.protocol.dialects.ollama._names import OLLAMA, OLLAMA_CHAT, OLLAMA_GENERATE
+from forebay.protocol.dialects.ollama._names import (
+    OLLAMA,
+    OLLAMA_CHAT,
+    OLLAMA_EMBED,
+    OLLAMA_EMBEDDINGS,
+    OLLAMA_GENERATE,
+)
 from forebay.protocol.dialects.shared_losses import (
     BEYOND_ONE_TEXT,
     CONVERSATION_ONLY,
+    ONE_TOKEN,
     STATE,
     cache_marks,
     others_fields,
@@ -50,6 +60,7 @@ _SHARED = (
     cache_marks(None),
     *others_fields(OLLAMA),
     approximated(Feature.UNCOMMON_EFFORT, "the nearest of `low`, `medium`, `high` and `max`"),
+    approximated(Feature.NO_OUTPUT, ONE_TOKEN),
     approximated(Feature.BUDGET, "`think`, without a measure"),
     omitted(Feature.ADAPTIVE_REASONING, "what leaving `think` out means"),
     approximated(Feature.DEVELOPER, "`system`"),
@@ -59,7 +70,6 @@ CHAT_LOSSES = Losses(
     OLLAMA_CHAT,
     OLLAMA,
     *CONVERSATION_ONLY,
-    refused(Feature.TEMPLATE, "template", "only `/api/generate` takes it"),
     refused(Feature.SERVER_TOOLS, "tools", "runs no tools itself"),
     dropped(Feature.ONE_CALL, "parallel_tool_calls", _NO_FIELD),
     *_SHARED,
@@ -83,6 +93,27 @@ GENERATE_LOSSES = Losses(
     refused(Feature.SERVER_TOOLS, "tools", "takes no tools"),
     refused(Feature.CONVERSATION, "messages", "takes one prompt, with a system prompt at most"),
     *_SHARED,
+)
+
+_EMBEDDING_SHARED = (
+    EmbeddingLoss(EmbeddingFeature.TOKENS, Fate.REFUSED, "input", "reads text only"),
+    EmbeddingLoss(
+        EmbeddingFeature.BASE64, Fate.OMITTED, "", "the gateway writes the vectors so itself"
+    ),
+    EmbeddingLoss(EmbeddingFeature.USER_ID, Fate.DROPPED, "user", _NO_FIELD),
+)
+
+EMBED_LOSSES = EmbeddingLosses(OLLAMA_EMBED, OLLAMA, *_EMBEDDING_SHARED)
+
+EMBEDDINGS_LOSSES = EmbeddingLosses(
+    OLLAMA_EMBEDDINGS,
+    OLLAMA,
+    EmbeddingLoss(
+        EmbeddingFeature.DIMENSIONS, Fate.REFUSED, "dimensions", "can't shorten its vectors"
+    ),
+    EmbeddingLoss(EmbeddingFeature.TO_BE_CUT, Fate.DROPPED, "truncate", _NO_FIELD),
+    EmbeddingLoss(EmbeddingFeature.NOT_TO_BE_CUT, Fate.DROPPED, "truncate", _NO_FIELD),
+    *_EMBEDDING_SHARED,
 )
 
 ANSWER_LOSSES = AnswerLosses(

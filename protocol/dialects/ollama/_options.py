@@ -90,8 +90,10 @@ def encode_options(request: ChatRequest) -> JsonObject:
     kept = request.extra(OLLAMA, "options")
     options: JsonObject = dict(kept) if isinstance(kept, dict) else {}
     sampling = request.sampling
+    limit = request.max_output_tokens
     said: JsonObject = {
-        "num_predict": request.max_output_tokens,
+        # Ollama takes 0 for no limit.
+        "num_predict": limit if limit is None else max(limit, 1),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "top_k": sampling.top_k,

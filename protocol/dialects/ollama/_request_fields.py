@@ -18,7 +18,12 @@ _SHARED_FIELDS = frozenset(
     {"model", "stream", "options", "format", "think", "logprobs", "top_logprobs"}
 )
 # Those of the one API mean nothing in the other, so that neither keeps the other's.
-_OWN_FIELDS = frozenset({"messages", "tools", "prompt", "system", "images", "suffix", "raw"})
+_OWN_FIELDS = frozenset(
+    {
+        *("messages", "tools"),
+        *("prompt", "system", "images", "suffix", "raw", "template", "context"),
+    }
+)
 
 
 def required_model(body: JsonObject) -> str:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 from forebay.protocol.canonical.errors import ApiError, ErrorKind
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.dialects.base import DialectSpeech, ModelCard, SpokenError
-from forebay.protocol.dialects.listings import ListedModel
+from forebay.protocol.dialects.listings import EntryReader, read_entry
 from forebay.protocol.dialects.ollama._error_texts import (
     error_code,
     error_text,
@@ -58,6 +59,8 @@ class OllamaSpeech(DialectSpeech):
 
     dialect = OLLAMA
     path_prefixes: tuple[str, ...] = ("/api/",)
+    json_content_type: str = "application/json; charset=utf-8"
+    no_body: str = "missing request body"
 
     def encode_error(self, error: ApiError, request_id: str) -> SpokenError:
         """``retry_after`` (whole seconds, at least 1) stands beside the message where waiting
@@ -89,8 +92,10 @@ class OllamaSpeech(DialectSpeech):
     def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject:
         return encode_model_list(models)
 
-    def decode_model_list(self, body: bytes) -> tuple[ListedModel, ...]:
-        return decode_model_list(body)
+    def decode_model_list(
+        self, body: bytes, read: EntryReader = read_entry
+    ) -> tuple[ListedModel, ...]:
+        return decode_model_list(body, read)
 
 
 def _json_or_text(body: bytes) -> JsonValue:

@@ -1,4 +1,5 @@
-"""Lists and cards of models: ``/api/tags``, ``/api/show``, ``/api/ps``, ``/api/version``.
+"""Lists and cards of models (``/api/tags``, ``/api/show``, ``/api/ps``), and what Ollama's clients
+ask of the server itself (``/api/version``, ``/api/status``).
 
 A model behind a gateway has no file, no size and no quantisation. Clients read the fields all the
 same, so that each is there: empty or zero where nothing true can be said.
@@ -10,8 +11,9 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.dialects.base import ModelCard
-from forebay.protocol.dialects.listings import ListedModel, listed_models
+from forebay.protocol.dialects.listings import EntryReader, listed_models, read_entry
 from forebay.protocol.dialects.ollama._reply_clock import rfc3339
 from forebay.protocol.jsontext import InvalidJson, JsonObject, loads
 
@@ -77,12 +79,17 @@ def encode_show(card: ModelCard) -> JsonObject:
     }
 
 
+def encode_status() -> JsonObject:
+    """The answer of ``GET /api/status``: nothing here is of Ollama's own cloud."""
+    return {"cloud": {"disabled": True, "source": "config"}}
+
+
 def encode_version(version: str) -> JsonObject:
     """The answer of ``GET /api/version``: the version of Ollama whose API is spoken."""
     return {"version": version}
 
 
-def decode_model_list(body: bytes) -> tuple[ListedModel, ...]:
+def decode_model_list(body: bytes, read: EntryReader = read_entry) -> tuple[ListedModel, ...]:
     """The models in an answer of ``GET /api/tags``.
 
     Raises:
@@ -99,7 +106,7 @@ def decode_model_list(body: bytes) -> tuple[ListedModel, ...]:
     if not isinstance(models, list):
         raise _no_listing("its 'models' is no array")
     entries = [model for model in models if isinstance(model, dict)]
-    return listed_models(entries, id_fields=_ID_FIELDS)
+    return listed_models(entries, id_fields=_ID_FIELDS, read=read)
 
 
 def _no_listing(fault: str) -> ApiFailure:

@@ -3,6 +3,7 @@
 from forebay.protocol.dialects.openai._names import (
     OPENAI,
     OPENAI_CHAT,
+    OPENAI_COMPACTION,
     OPENAI_COMPLETIONS,
     OPENAI_EMBEDDINGS,
     OPENAI_IMAGE_EDITS,
@@ -32,6 +33,7 @@ from forebay.protocol.dialects.openai.responses import (
 __all__ = [
     "OPENAI",
     "OPENAI_CHAT",
+    "OPENAI_COMPACTION",
     "OPENAI_COMPLETIONS",
     "OPENAI_EMBEDDINGS",
     "OPENAI_IMAGES",

@@ -26,7 +26,10 @@ _OVERFLOW_CODES = (
 )
 _OVERFLOW_MESSAGE = re.compile(
     r"maximum context length|exceeds? the (?:available )?context|context window"
-    r"|prompt is too long|context_length_exceeded",
+    r"|prompt is too long|context_length_exceeded"
+    r"|`inputs` (?:tokens \+ `max_new_tokens` must be|must have less than)"  # TGI, Together
+    r"|input token count.{0,40} exceeds the maximum"  # Gemini
+    r"|maximum prompt length|exceeds model max length",  # xAI, OpenVINO
     re.IGNORECASE,
 )
 # llama.cpp says these with a 500.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.dialects.base import ModelCard
-from forebay.protocol.dialects.listings import ListedModel, listed_models
+from forebay.protocol.dialects.listings import EntryReader, listed_models, read_entry
 from forebay.protocol.dialects.openai._error_decoding import error_inside
 from forebay.protocol.jsontext import InvalidJson, JsonObject, loads
 
@@ -31,7 +32,7 @@ def encode_model_cards(models: Sequence[ModelCard]) -> JsonObject:
     return {"object": "list", "data": [encode_model_card(model) for model in models]}
 
 
-def decode_model_list(body: bytes) -> tuple[ListedModel, ...]:
+def decode_model_list(body: bytes, read: EntryReader = read_entry) -> tuple[ListedModel, ...]:
     """The models of a listing: of OpenAI's envelope, of a bare array (Together), or of ``models``
     where there is no ``data``.
 
@@ -52,7 +53,7 @@ def decode_model_list(body: bytes) -> tuple[ListedModel, ...]:
             entries = []
     if not isinstance(entries, list):
         raise _no_listing("it holds no array of models")
-    return listed_models(entries, id_fields=_ID_FIELDS)
+    return listed_models(entries, id_fields=_ID_FIELDS, read=read)
 
 
 def _no_listing(why: str) -> ApiFailure:

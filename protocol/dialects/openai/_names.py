@@ -22,6 +22,9 @@ OPENAI_COMPLETIONS = Api("openai.completions")
 COMPLETIONS = Dialect("openai.completions")
 """In ``extras``: raw fields of the completions API, which are none of the chat API's."""
 
+OPENAI_COMPACTION = Api("openai.responses.compact")
+"""``POST /v1/responses/compact``."""
+
 OPENAI_IMAGES = Api("openai.images.generations")
 """``POST /v1/images/generations``."""
 

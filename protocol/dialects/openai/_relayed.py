@@ -1,5 +1,6 @@
-"""OpenAI's APIs that pass through whole: images, audio, moderations; and reranking, which OpenAI
-does not have itself but many compatible servers do, in the words of Cohere and Jina."""
+"""OpenAI's APIs that pass through whole: images, audio, moderations, compacted conversations; and
+reranking, which OpenAI does not have itself but many compatible servers do, in the words of Cohere
+and Jina."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from forebay.protocol.dialects.base import Api
 from forebay.protocol.dialects.openai._error_decoding import error_inside
 from forebay.protocol.dialects.openai._names import (
     OPENAI,
+    OPENAI_COMPACTION,
     OPENAI_IMAGE_EDITS,
     OPENAI_IMAGE_VARIATIONS,
     OPENAI_IMAGES,
@@ -66,6 +68,7 @@ RELAYED_BY_OPENAI = (
         OPENAI_TRANSLATIONS, "/v1/audio/translations", verb="translates speech", answers_json=False
     ),
     _relayed(OPENAI_MODERATIONS, "/v1/moderations", verb="moderates", needs_model=False),
+    _relayed(OPENAI_COMPACTION, "/v1/responses/compact", verb="compacts conversations"),
     # Cohere's clients write v2, Jina's v1, and vLLM takes all three.
     _relayed(OPENAI_RERANK, "/v1/rerank", "/v2/rerank", "/rerank", verb="ranks documents"),
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from forebay.protocol.canonical.errors import ApiError
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.dialects.base import DialectSpeech, ModelCard, SpokenError
-from forebay.protocol.dialects.listings import ListedModel
+from forebay.protocol.dialects.listings import EntryReader, read_entry
 from forebay.protocol.dialects.openai._error_decoding import decode_error_body, is_openais_error
 from forebay.protocol.dialects.openai._error_encoding import encode_api_error
 from forebay.protocol.dialects.openai._model_lists import (
@@ -17,9 +18,18 @@ from forebay.protocol.dialects.openai._model_lists import (
 from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.jsontext import JsonObject
 
+_VERSION = "2020-10-01"
+"""The only one that there is of this API."""
+
 
 class OpenAISpeech(DialectSpeech):
     dialect = OPENAI
+
+    def answer_headers(self, seconds: float) -> Mapping[str, str]:
+        return {
+            "openai-version": _VERSION,
+            "openai-processing-ms": str(round(seconds * 1000)),
+        }
 
     def encode_error(self, error: ApiError, request_id: str) -> SpokenError:
         # OpenAI names the request in a header only.
@@ -38,5 +48,7 @@ class OpenAISpeech(DialectSpeech):
     def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject:
         return encode_model_cards(models)
 
-    def decode_model_list(self, body: bytes) -> tuple[ListedModel, ...]:
-        return decode_model_list(body)
+    def decode_model_list(
+        self, body: bytes, read: EntryReader = read_entry
+    ) -> tuple[ListedModel, ...]:
+        return decode_model_list(body, read)

@@ -94,7 +94,7 @@ def _token(value: JsonValue, path: str) -> int:
 
 def _empty(path: str, what: str) -> ApiFailure:
     return bad_request(
-        f"'{path}' must not be an empty {what}: leave it out", param=path, code=f"empty_{what}"
+        f"'{path}' must not be an empty {what}: send some text", param=path, code=f"empty_{what}"
     )
 
 

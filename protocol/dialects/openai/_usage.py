@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from forebay.protocol.canonical.events import AnswerPart, Usage
 from forebay.protocol.canonical.requests import Opaque, Refusal, Text, Thinking, ToolCall
+from forebay.protocol.dialects.fields import rest_of
+from forebay.protocol.dialects.openai._names import OPENAI
+from forebay.protocol.dialects.openai._raw_fields import restored
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 _BYTES_PER_TOKEN = 4
@@ -60,6 +63,30 @@ def decode_usage(value: JsonValue, words: UsageWords = CHAT_WORDS) -> Usage | No
         output=completion,
         reasoning=min(reasoning, completion),
     )
+
+
+def rest_of_usage(value: JsonValue, words: UsageWords = CHAT_WORDS) -> JsonObject:
+    """What a ``usage`` object counts that :func:`decode_usage` has no place for: sound, images,
+    predictions, and whatever a server counts of its own."""
+    if not isinstance(value, dict):
+        return {}
+    rest = rest_of(value, ("total_tokens", words.input, words.output))
+    for name, known in (
+        (f"{words.input}_details", ("cached_tokens", "cache_write_tokens")),
+        (f"{words.output}_details", ("reasoning_tokens",)),
+    ):
+        details = _said(rest_of(_details(rest, name), known))
+        rest = {**rest_of(rest, (name,)), **({name: details} if details else {})}
+    return _said(rest)
+
+
+def _said(rest: JsonObject) -> JsonObject:
+    return {name: value for name, value in rest.items() if value is not None}
+
+
+def with_rest_of_usage(encoded: JsonObject, rest: JsonValue) -> JsonObject:
+    """A ``usage`` object with what :func:`rest_of_usage` has taken aside."""
+    return restored(encoded, {OPENAI: rest}) if isinstance(rest, dict) else encoded
 
 
 def encode_usage(usage: Usage) -> JsonObject:

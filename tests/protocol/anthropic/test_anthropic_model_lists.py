@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.protocol.canonical.errors import ApiFailure, ErrorKind
+from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.dialects.anthropic import AnthropicSpeech
 from forebay.protocol.dialects.base import ModelCard
-from forebay.protocol.dialects.listings import ListedModel
 
 SPEECH = AnthropicSpeech()
 
@@ -78,7 +78,10 @@ def test_lists_of_any_shape_are_read_trap_75(body: bytes) -> None:
 
 def test_a_captured_list_is_read(answer: Callable[[str], tuple[int, bytes]]) -> None:
     _, body = answer("llamacpp-0.7.0-b11669/models")
-    assert SPEECH.decode_model_list(body) == (ListedModel("smollm2", 4096),)
+    (model,) = SPEECH.decode_model_list(body)
+    assert (model.id, model.context_tokens, model.owner) == ("smollm2", 4096, "llamacpp")
+    assert model.capabilities == {Capability.CHAT}
+    assert model.lacks == {Capability.VISION, Capability.AUDIO}
 
 
 @given(

@@ -20,7 +20,12 @@ from forebay.protocol.canonical.events import (
     Usage,
 )
 from forebay.protocol.canonical.requests import Text, Thinking, ToolCall
-from forebay.protocol.dialects.ollama import OllamaChatCodec, OllamaCodec, OllamaGenerateCodec
+from forebay.protocol.dialects.ollama import (
+    OLLAMA,
+    OllamaChatCodec,
+    OllamaCodec,
+    OllamaGenerateCodec,
+)
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 CHAT = OllamaChatCodec()
@@ -85,6 +90,7 @@ def test_a_stream_is_thinking_text_and_counters() -> None:
         parts=(Thinking(text="hm"), Text("Hello")),
         finish=FinishReason.END,
         usage=Usage(input_uncached=26, output=298),
+        extras={OLLAMA: {"total_duration": 9}},
     )
 
 

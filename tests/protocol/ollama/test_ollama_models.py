@@ -10,8 +10,8 @@ import ollama
 import pytest
 
 from forebay.protocol.canonical.errors import ApiFailure, ErrorKind
+from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.dialects.base import ModelCard
-from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.dialects.ollama import (
     OllamaSpeech,
     encode_running,
@@ -130,9 +130,10 @@ def test_a_listing_of_a_server_is_read() -> None:
     assert SPEECH.decode_model_list(body) == (ListedModel("a:latest"), ListedModel("b:8b"))
     assert SPEECH.decode_model_list(b'{"models":null}') == ()
     written = json.dumps(SPEECH.encode_model_list([BIG, SMALL])).encode()
+    writes = frozenset({Capability.CHAT, Capability.COMPLETION, Capability.TOOLS})
     assert SPEECH.decode_model_list(written) == (
-        ListedModel("house/big:latest", 200_000),
-        ListedModel("small:8b"),
+        ListedModel("house/big:latest", 200_000, capabilities=writes | {Capability.VISION}),
+        ListedModel("small:8b", capabilities=writes),
     )
 
 

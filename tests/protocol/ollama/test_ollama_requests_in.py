@@ -27,7 +27,6 @@ from forebay.protocol.dialects.ollama import (
     LoadAction,
     OllamaChatCodec,
     OllamaGenerateCodec,
-    generate_only_field,
     load_reply,
 )
 from forebay.protocol.jsontext import JsonObject, JsonValue
@@ -300,20 +299,13 @@ def test_generate_is_a_system_prompt_and_a_prompt_with_images() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("template", "{{ .Prompt }}"), ("context", [1, 2])],
-)
-def test_what_only_generate_can_do_is_kept_and_named(name: str, value: JsonValue) -> None:
-    request = GENERATE.decode_request({"model": "m", "prompt": "hi", name: value})
-    assert request.extra(OLLAMA, name) == value
-    assert generate_only_field(request) == name
-
-
-@pytest.mark.parametrize(
     ("said", "completion"),
     [
         ({}, None),
         ({"raw": False, "suffix": ""}, None),
+        ({"template": "", "context": []}, None),
+        ({"template": "{{ .Prompt }}"}, Completion(prompts=("hi",), template="{{ .Prompt }}")),
+        ({"context": [1, 2]}, Completion(prompts=("hi",), context=(1, 2))),
         ({"raw": True}, Completion(prompts=("hi",), raw=True)),
         ({"suffix": "return x"}, Completion(prompts=("hi",), suffix="return x")),
         (
@@ -322,7 +314,7 @@ def test_what_only_generate_can_do_is_kept_and_named(name: str, value: JsonValue
         ),
     ],
 )
-def test_a_prompt_without_the_template_is_a_completion(
+def test_a_prompt_in_other_surroundings_than_the_models_own_is_a_completion(
     said: JsonObject, completion: Completion | None
 ) -> None:
     request = GENERATE.decode_request({"model": "m", "prompt": "hi", **said})

@@ -39,7 +39,7 @@ from forebay.protocol.canonical.requests import (
     user_turn,
 )
 from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
-from forebay.protocol.dialects.ollama import OLLAMA, OllamaChatCodec, OllamaGenerateCodec
+from forebay.protocol.dialects.ollama import OllamaChatCodec, OllamaGenerateCodec
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 CHAT = OllamaChatCodec()
@@ -372,11 +372,16 @@ def test_fields_of_an_ollama_client_come_back() -> None:
 
 @pytest.mark.parametrize("name", ["context", "template"])
 def test_what_only_generate_can_do_is_not_asked_of_chat(name: str) -> None:
-    request = replace(ASKING, extras={OLLAMA: {name: "x"}})
+    completion = Completion(prompts=("hi",), template="x")
+    if name == "context":
+        completion = Completion(prompts=("hi",), context=(1, 2))
+    request = replace(ASKING, completion=completion)
     with pytest.raises(ApiFailure, match="/api/generate") as failure:
         sent(request)
     assert failure.value.error.param == name
-    assert GENERATE.encode_request(request, UpstreamTraits()).body[name] == "x"
+    body = GENERATE.encode_request(request, UpstreamTraits()).body
+    assert body[name] == ("x" if name == "template" else [1, 2])
+    assert "raw" not in body
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from forebay.protocol.canonical.events import (
     TextDelta,
     Usage,
 )
+from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.canonical.requests import Text, ToolCall
-from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.dialects.openai import OPENAI, OpenAIChatCodec, OpenAISpeech
 from forebay.protocol.jsontext import loads_object
 
@@ -380,9 +380,18 @@ def test_an_error_is_read_in_every_shape(
 @pytest.mark.parametrize(
     ("server", "model"),
     [
-        (_LLAMACPP, ListedModel("smollm2", 4096)),
-        (_VLLM, ListedModel("smollm2", 2048)),
-        (_OPENVINO, ListedModel("OpenVINO/SmolLM2-135M")),
+        (
+            _LLAMACPP,
+            ListedModel(
+                "smollm2",
+                4096,
+                "llamacpp",
+                capabilities=frozenset({Capability.CHAT}),
+                lacks=frozenset({Capability.VISION, Capability.AUDIO}),
+            ),
+        ),
+        (_VLLM, ListedModel("smollm2", 2048, "vllm")),
+        (_OPENVINO, ListedModel("OpenVINO/SmolLM2-135M", owner="OVMS")),
     ],
 )
 def test_models_are_listed_once_each(captured: Captured, server: str, model: ListedModel) -> None:

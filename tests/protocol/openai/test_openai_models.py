@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from forebay.protocol.canonical.errors import ApiFailure, ErrorKind
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.dialects.base import ModelCard
-from forebay.protocol.dialects.listings import ListedModel
 from forebay.protocol.dialects.openai import OpenAISpeech
 
 _SPEECH = OpenAISpeech()
@@ -53,7 +55,11 @@ def test_one_model_is_shown_as_in_the_list() -> None:
     ],
 )
 def test_listings_are_read_in_every_shape(body: bytes) -> None:
-    assert _SPEECH.decode_model_list(body) == (ListedModel("a"), ListedModel("b"))
+    listed = _SPEECH.decode_model_list(body)
+    assert [replace(model, capabilities=frozenset()) for model in listed] == [
+        ListedModel("a"),
+        ListedModel("b"),
+    ]
 
 
 @pytest.mark.parametrize("body", [b'{"data":[]}', b'{"object":"list","data":null}', b"[]"])

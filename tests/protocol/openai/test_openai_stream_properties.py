@@ -8,20 +8,17 @@ from typing import Protocol
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stream_properties import check_parts, streams_of
 
 from forebay.protocol.canonical.assembly import assemble, events_of
 from forebay.protocol.canonical.events import (
-    ArgumentsDelta,
     ChatResponse,
     Finish,
     FinishReason,
     PartKind,
     PartStart,
-    PartStop,
     Start,
     StreamEvent,
-    TextDelta,
-    ThinkingDelta,
 )
 from forebay.protocol.canonical.requests import ChatRequest, Opaque, Text, Thinking, ToolCall
 from forebay.protocol.dialects.base import ReplyContext
@@ -106,14 +103,7 @@ _breaking = st.sampled_from(
         b'data: {"error":{"code":429,"message":"m"}}\n\n',
     ]
 ) | st.binary(max_size=8)
-_streams = st.builds(
-    lambda *pieces: b"".join(piece for some in pieces for piece in some),
-    st.lists(_going_on, max_size=6),
-    st.lists(_ending | _breaking, max_size=1),
-    st.lists(_going_on, max_size=2),
-    st.lists(_ending, max_size=1),
-    st.lists(_breaking, max_size=1),
-)
+_streams = streams_of(_going_on, _ending, _breaking, longest=6)
 
 
 @given(stream=_streams, cuts=st.lists(st.integers(0, 1000), max_size=6), every_byte=st.booleans())
@@ -124,36 +114,7 @@ def test_any_bytes_in_any_split_give_the_same_events_and_one_end_trap_78(
     whole = decoded(stream)
     pieces = range(len(stream)) if every_byte else [cut % (len(stream) + 1) for cut in cuts]
     assert decoded(stream, cuts=pieces) == whole
-    _check_parts(whole)
-
-
-def _check_parts(events: list[StreamEvent]) -> None:
-    """Parts begin with gapless indexes, and nothing is said of a part that is not open."""
-    kinds: dict[int, PartKind] = {}
-    begun = 0
-    for at, event in enumerate(events):
-        match event:
-            case Start():
-                assert at == 0
-            case PartStart(index=index):
-                assert index == begun
-                begun += 1
-                kinds[index] = event.kind
-            case TextDelta(index=index, text=text):
-                assert kinds[index] in (PartKind.TEXT, PartKind.REFUSAL)
-                assert text
-            case ThinkingDelta(index=index, text=text):
-                assert kinds[index] is PartKind.THINKING
-                assert text
-            case ArgumentsDelta(index=index, json=json):
-                assert kinds[index] is PartKind.TOOL_CALL
-                assert json
-            case PartStop(index=index):
-                del kinds[index]
-            case Finish():
-                assert not kinds
-            case _:
-                pass
+    check_parts(whole)
 
 
 @given(
@@ -265,7 +226,7 @@ def test_junk_in_any_place_of_a_chunk_is_borne(decoded: DecodesStream, chunk: Js
         stream = b"".join(
             b"data: " + dumps(frame) + b"\n\n" for frame in (broken, broken, _chunk({}, "stop"))
         )
-        _check_parts(decoded(stream))
+        check_parts(decoded(stream))
 
 
 @given(_answers)

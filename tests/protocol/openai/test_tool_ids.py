@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forebay.protocol.canonical.requests import Part, Role, Text, ToolCall, ToolResult, Turn
-from forebay.protocol.dialects.tool_ids import fitted_id, issued_id, with_tool_ids
+from forebay.protocol.dialects.tool_ids import (
+    fitted_id,
+    is_short_id,
+    issued_id,
+    with_short_ids,
+    with_tool_ids,
+)
 
 _ANTHROPIC = re.compile(r"[a-zA-Z0-9_-]+")
 
@@ -171,3 +177,15 @@ def test_what_was_said_before_keeps_its_ids_when_the_conversation_goes_on(
 def test_ids_once_given_are_not_given_again(turns: tuple[Turn, ...]) -> None:
     renewed = with_tool_ids(turns)
     assert with_tool_ids(renewed) == renewed
+
+
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=6, unique=True))
+def test_short_ids_are_nine_letters_and_digits_and_stay_apart(ids: list[str]) -> None:
+    turns = (_assistant(*map(_call, ids)), _user(*map(_result, ids)))
+    short = with_short_ids(turns)
+    called = _ids(short)[: len(ids)]
+    assert _ids(short) == called * 2
+    assert len(set(called)) == len(ids)
+    assert all(map(is_short_id, called))
+    assert with_short_ids(short) == short
+    assert with_short_ids(turns) == short, "the same in every later request"

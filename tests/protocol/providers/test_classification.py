@@ -166,7 +166,7 @@ def test_a_time_to_come_back_is_read_from_the_message() -> None:
         (422, FailureKind.REQUEST_REJECTED),
         (500, FailureKind.SERVER_FAILED),
         (502, FailureKind.SERVER_FAILED),
-        (504, FailureKind.SERVER_FAILED),
+        (504, FailureKind.TIMED_OUT),
     ],
 )
 @pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, OLLAMA])
@@ -190,7 +190,7 @@ def test_the_status_decides(dialect: Dialect, status: int, kind: FailureKind) ->
         (ErrorKind.UNAUTHENTICATED, None, FailureKind.KEY_REJECTED),
         (ErrorKind.FORBIDDEN, None, FailureKind.TARGET_FORBIDDEN),
         (ErrorKind.UPSTREAM_ERROR, None, FailureKind.SERVER_FAILED),
-        (ErrorKind.UPSTREAM_TIMEOUT, None, FailureKind.SERVER_FAILED),
+        (ErrorKind.UPSTREAM_TIMEOUT, None, FailureKind.TIMED_OUT),
     ],
 )
 def test_errors_inside_a_stream_mean_the_same(

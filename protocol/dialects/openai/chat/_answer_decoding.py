@@ -10,18 +10,21 @@ from forebay.protocol.canonical.requests import Extras, Opaque, Refusal, Text, T
 from forebay.protocol.dialects.fields import rest_of
 from forebay.protocol.dialects.openai._error_decoding import error_inside
 from forebay.protocol.dialects.openai._names import OPENAI
-from forebay.protocol.dialects.openai._usage import decode_usage
+from forebay.protocol.dialects.openai._raw_fields import extras_of, with_nested
+from forebay.protocol.dialects.openai._usage import decode_usage, rest_of_usage
 from forebay.protocol.dialects.openai.chat._finish_reasons import decode_finish, is_failure
 from forebay.protocol.dialects.openai.chat._spoken import REASONING_FIELDS, spoken
-from forebay.protocol.jsontext import JsonObject, JsonValue, dumps_text
+from forebay.protocol.jsontext import JsonObject, JsonValue, dumps_text, is_writable
 
 _LATEST_SECOND = 2**53
 
 _BODY_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage"})
-_CHOICE_FIELDS = frozenset({"index", "finish_reason", "stop_reason", "message"})
-_MESSAGE_FIELDS = frozenset(
+_CHOICE_FIELDS = frozenset({"index", "finish_reason", "message", "usage"})
+MESSAGE_FIELDS = frozenset(
     {"role", "content", "refusal", "tool_calls", "function_call", *REASONING_FIELDS}
 )
+_CALL_FIELDS = frozenset({"id", "index", "type", "function"})
+_FUNCTION_FIELDS = frozenset({"name", "arguments"})
 
 
 def decode_answer(body: JsonObject) -> ChatResponse:
@@ -95,22 +98,31 @@ def decode_answer_calls(message: JsonObject) -> Iterator[ToolCall | Opaque]:
     for call in calls if isinstance(calls, list) else ():
         if not isinstance(call, dict):
             continue
-        if isinstance(call.get("function"), dict):
-            yield _call(text_field(call, "id"), call["function"])
+        function = call.get("function")
+        if isinstance(function, dict):
+            yield _call(call, function)
         elif call.get("type") == "custom":
             yield Opaque(OPENAI, call)
     function = message.get("function_call")
     if isinstance(function, dict):
-        yield _call("", function)
+        yield _call({}, function)
 
 
-def _call(call_id: str, function: JsonValue) -> ToolCall:
-    assert isinstance(function, dict)
+def _call(call: JsonObject, function: JsonObject) -> ToolCall:
     return ToolCall(
-        id=call_id,
+        id=text_field(call, "id"),
         name=text_field(function, "name"),
         arguments=arguments_text(function.get("arguments")),
+        extras=extras_of(rest_of_call(call, function)),
     )
+
+
+def rest_of_call(call: JsonObject, function: JsonObject) -> JsonObject:
+    """What a call, or a fragment of one, says beyond what every call says."""
+    rest = with_nested(
+        said(rest_of(call, _CALL_FIELDS)), "function", said(rest_of(function, _FUNCTION_FIELDS))
+    )
+    return rest if is_writable(rest) else {}
 
 
 def _first_choice(choices: JsonValue) -> JsonObject:
@@ -135,17 +147,18 @@ def _spoken_parts(message: JsonObject) -> Iterator[AnswerPart]:
 
 
 def _extras(body: JsonObject, choice: JsonObject, message: JsonObject) -> Extras:
-    rest = _said(rest_of(body, _BODY_FIELDS))
-    rest_of_choice = _said(rest_of(choice, _CHOICE_FIELDS))
-    rest_of_message = _said(rest_of(message, _MESSAGE_FIELDS))
+    counted = rest_of_usage(body.get("usage")) or rest_of_usage(choice.get("usage"))
+    rest = with_nested(said(rest_of(body, _BODY_FIELDS)), "usage", counted)
+    rest_of_choice = said(rest_of(choice, _CHOICE_FIELDS))
+    rest_of_message = said(rest_of(message, MESSAGE_FIELDS))
     if rest_of_message:
         rest_of_choice["message"] = rest_of_message
     if rest_of_choice:
         rest["choices"] = [rest_of_choice]
-    return {OPENAI: rest} if rest else {}
+    return extras_of(rest)
 
 
-def _said(rest: JsonObject) -> JsonObject:
+def said(rest: JsonObject) -> JsonObject:
     return {name: value for name, value in rest.items() if value is not None}
 
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from forebay.protocol.canonical.assembly import summed_extras
 from forebay.protocol.canonical.events import AnswerPart, ChatResponse
 from forebay.protocol.canonical.requests import Opaque, Refusal, Text, Thinking, ToolCall
-from forebay.protocol.dialects.base import ReplyContext
+from forebay.protocol.dialects.base import ReasoningField, ReplyContext
 from forebay.protocol.dialects.openai._names import OPENAI
-from forebay.protocol.dialects.openai._usage import encode_usage, estimated_usage, written_bytes
+from forebay.protocol.dialects.openai._raw_fields import restored
+from forebay.protocol.dialects.openai._usage import (
+    encode_usage,
+    estimated_usage,
+    with_rest_of_usage,
+    written_bytes,
+)
 from forebay.protocol.dialects.openai.chat._answer_decoding import is_call
 from forebay.protocol.dialects.openai.chat._finish_reasons import encode_finish
 from forebay.protocol.dialects.openai.chat._tools import speaks_functions
@@ -26,20 +35,20 @@ def answer_id(upstream_id: str, context: ReplyContext) -> str:
 def encode_answer(response: ChatResponse, context: ReplyContext) -> JsonObject:
     legacy = speaks_functions(context.request)
     raw = response.extras.get(OPENAI, {})
-    raw_choice = _first_object(raw.get("choices"))
-    raw_message = raw_choice.get("message")
+    raw_choice, raw_message = _raw_choice(raw, response.parts)
     calls = [
         _encode_call(part, context, position)
         for position, part in enumerate(part for part in response.parts if is_call(part))
     ]
-    message = _encode_message(response, calls, legacy=legacy)
-    if isinstance(raw_message, dict):
-        message = {**raw_message, **message}
+    message = _encode_message(
+        response, calls, legacy=legacy, reasoning_field=context.reasoning_field
+    )
+    message = {**raw_message, **message}
     choice: JsonObject = {
         "index": 0,
         "message": message,
         "logprobs": None,
-        **{name: value for name, value in raw_choice.items() if name != "message"},
+        **raw_choice,
         "finish_reason": encode_finish(
             response.finish,
             called=bool(calls),
@@ -58,12 +67,18 @@ def encode_answer(response: ChatResponse, context: ReplyContext) -> JsonObject:
         "created": response.created or context.created,
         "model": context.request.model,
         "choices": [choice],
-        "usage": encode_usage(usage),
+        "usage": with_rest_of_usage(encode_usage(usage), raw.get("usage")),
     }
     return {**ours, **{name: value for name, value in raw.items() if name not in ours}}
 
 
-def _encode_message(response: ChatResponse, calls: list[JsonObject], *, legacy: bool) -> JsonObject:
+def _encode_message(
+    response: ChatResponse,
+    calls: list[JsonObject],
+    *,
+    legacy: bool,
+    reasoning_field: ReasoningField,
+) -> JsonObject:
     text, thinking, refusal = (
         "".join(part.text for part in response.parts if isinstance(part, kind))
         for kind in (Text, Thinking, Refusal)
@@ -74,7 +89,7 @@ def _encode_message(response: ChatResponse, calls: list[JsonObject], *, legacy: 
         "refusal": refusal or None,
     }
     if thinking:
-        message["reasoning_content"] = thinking
+        message[reasoning_field.value] = thinking
     functions = [call["function"] for call in calls if "function" in call]
     if legacy and functions:
         message["function_call"] = functions[0]
@@ -87,7 +102,7 @@ def _encode_call(part: AnswerPart, context: ReplyContext, position: int) -> Json
     if isinstance(part, Opaque):
         return part.raw
     assert isinstance(part, ToolCall)
-    return {
+    call: JsonObject = {
         "id": issued_id(part.id, response_id=context.response_id, position=position),
         "type": "function",
         "function": {
@@ -95,8 +110,25 @@ def _encode_call(part: AnswerPart, context: ReplyContext, position: int) -> Json
             "arguments": part.arguments if part.arguments.strip() else "{}",
         },
     }
+    return restored(call, part.extras)
 
 
-def _first_object(value: JsonValue) -> JsonObject:
-    first = value[0] if isinstance(value, list) and value else None
-    return first if isinstance(first, dict) else {}
+def _raw_choice(raw: JsonObject, parts: Iterable[AnswerPart]) -> tuple[JsonObject, JsonObject]:
+    """What is raw of the choice and of its message: as a whole answer says it, and as it came
+    piece by piece in a stream."""
+    choices = raw.get("choices")
+    said = [{OPENAI: each} for each in objects_of(choices)]
+    said += [
+        {OPENAI: part.extras.get(OPENAI, {})} for part in parts if isinstance(part, Text | Refusal)
+    ]
+    choice = dict(summed_extras(said).get(OPENAI, {}))
+    message: JsonObject = {}
+    for name in ("delta", "message"):
+        of_message = choice.pop(name, None)
+        if isinstance(of_message, dict):
+            message |= of_message
+    return choice, message
+
+
+def objects_of(value: JsonValue) -> list[JsonObject]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

@@ -20,7 +20,12 @@ from forebay.protocol.canonical.events import (
 )
 from forebay.protocol.canonical.requests import Opaque
 from forebay.protocol.dialects.openai._names import OPENAI
-from forebay.protocol.dialects.openai.chat._answer_decoding import arguments_text, text_field
+from forebay.protocol.dialects.openai._raw_fields import extras_of
+from forebay.protocol.dialects.openai.chat._answer_decoding import (
+    arguments_text,
+    rest_of_call,
+    text_field,
+)
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 
@@ -36,6 +41,8 @@ class _Call:
     """The last character of the arguments so far."""
     custom_input: list[str] | None = None
     """The fragments of a custom call, which is shown whole at its end."""
+    raw: JsonObject = field(default_factory=dict)
+    """What its fragments said beyond that and is not told yet."""
 
 
 class CallFragments:
@@ -77,7 +84,9 @@ class CallFragments:
             function = {}
         name = text_field(function, "name")
         arguments = arguments_text(function.get("arguments"))
-        return self._append(self._call_of(fragment, call_id, name, arguments), name, arguments)
+        call = self._call_of(fragment, call_id, name, arguments)
+        call.raw |= rest_of_call(fragment, function)
+        return self._append(call, name, arguments)
 
     def add_function_call(self, function: JsonObject) -> list[StreamEvent]:
         """``delta.function_call``, of the form before tools: there is one call at most."""
@@ -98,7 +107,7 @@ class CallFragments:
             elif _is_real(call):
                 events += self._started(call)
                 assert call.part_index is not None
-                events.append(PartStop(call.part_index))
+                events.append(PartStop(call.part_index, extras_of(call.raw)))
         self._calls = []
         self._latest = None
         self._by_number = {}
@@ -151,8 +160,10 @@ class CallFragments:
                 kind=PartKind.TOOL_CALL,
                 call_id=call.id,
                 call_name=call.name,
+                extras=extras_of(call.raw),
             )
         ]
+        call.raw = {}
         held = "".join(call.held)
         if held:
             events.append(ArgumentsDelta(call.part_index, held))

@@ -27,8 +27,8 @@ from forebay.protocol.dialects.openai._shared_losses import (
 )
 from forebay.protocol.dialects.shared_losses import (
     CONVERSATION_ONLY,
+    ONE_TOKEN,
     STATE,
-    TEMPLATE,
     cache_marks,
     others_fields,
 )
@@ -59,6 +59,7 @@ LOSSES = Losses(
     approximated(Feature.FREE_TOOL_NAMES, STAND_IN, kept_from=(OPENAI,)),
     approximated(Feature.TOOL_ERRORS, ERROR_TEXT),
     approximated(Feature.TOOL_IMAGES, "in a message of the user after the results"),
+    approximated(Feature.NO_OUTPUT, ONE_TOKEN),
     approximated(Feature.DEVELOPER, "`system`", server=Server.COMPATIBLE),
     omitted(Feature.PAST_REASONING, OWN_REASONING, kept_from=(OPENAI,)),
     omitted(Feature.SIGNATURES, "no other provider can read them"),
@@ -66,7 +67,6 @@ LOSSES = Losses(
     approximated(Feature.TEXT_DOCUMENTS, "said as text"),
     cache_marks(OPENAI),
     dropped(Feature.CITATIONS, "citations", NO_FIELD, kept_from=(OPENAI,)),
-    *TEMPLATE,
     *others_fields(OPENAI),
     no_word_for=(Feature.CITATIONS,),
 )
@@ -81,4 +81,5 @@ ANSWER_LOSSES = AnswerLosses(
         AnswerFeature.PAUSED: "shown as at its end",
     },
     frozenset({AnswerFeature.REMARKS, AnswerFeature.OWN_PARTS}),
+    streamed=frozenset({AnswerFeature.ORDER}),
 )

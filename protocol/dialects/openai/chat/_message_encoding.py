@@ -35,7 +35,7 @@ from forebay.protocol.dialects.openai.chat._content import (
 )
 from forebay.protocol.dialects.openai.chat._spoken import REASONING_FIELDS
 from forebay.protocol.dialects.openai.chat._tools import chat_call_id, encode_call
-from forebay.protocol.dialects.tool_ids import with_tool_ids
+from forebay.protocol.dialects.tool_ids import with_short_ids, with_tool_ids
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 # Blocks of another dialect that become one string, which every server takes: those of a prompt
@@ -55,6 +55,8 @@ class MessageStyle:
     reasoning: bool
     """The server bears the reasoning of earlier answers (compatible servers do, OpenAI refuses
     fields that it does not know)."""
+    short_tool_ids: bool = False
+    """The server takes no ids of calls but short ones."""
 
 
 def encode_messages(turns: tuple[Turn, ...], style: MessageStyle) -> list[JsonValue]:
@@ -64,7 +66,10 @@ def encode_messages(turns: tuple[Turn, ...], style: MessageStyle) -> list[JsonVa
         ApiFailure: BAD_REQUEST, a part can't be said in this dialect.
     """
     messages: list[JsonValue] = []
-    for of_user, run in groupby(with_tool_ids(turns), key=lambda turn: turn.role is Role.USER):
+    turns = with_tool_ids(turns)
+    if style.short_tool_ids:
+        turns = with_short_ids(turns)
+    for of_user, run in groupby(turns, key=lambda turn: turn.role is Role.USER):
         if of_user:
             messages += _encode_user_turns(tuple(run), style)
         else:

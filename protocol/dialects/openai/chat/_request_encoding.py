@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 
 from forebay.protocol.canonical.completions import refuse_raw_completion
+from forebay.protocol.canonical.continuations import cannot_go_on
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.canonical.state import refuse_missing_state
-from forebay.protocol.dialects.base import EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.base import EncodedRequest, Prefill, UpstreamTraits
 from forebay.protocol.dialects.openai._account import bounded_user_id
 from forebay.protocol.dialects.openai._effort import encode_effort
 from forebay.protocol.dialects.openai._generation_fields import (
@@ -27,7 +28,7 @@ from forebay.protocol.dialects.openai.chat._output_format import encode_output
 from forebay.protocol.dialects.openai.chat._reasoning import said_otherwise
 from forebay.protocol.dialects.openai.chat._tools import encode_tool, encode_tool_choice
 from forebay.protocol.dialects.tool_names import with_fitted_names
-from forebay.protocol.jsontext import JsonObject
+from forebay.protocol.jsontext import JsonObject, JsonValue
 
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -59,9 +60,13 @@ class _RequestEncoder:
         style = MessageStyle(
             same_dialect=self._same_dialect,
             developer_role=self._traits.developer_role,
-            reasoning=not self._to_openai,
+            reasoning=not self._to_openai and self._traits.takes_past_reasoning,
+            short_tool_ids=self._traits.short_tool_ids,
         )
-        self._body = {"model": request.model, "messages": encode_messages(request.turns, style)}
+        messages = encode_messages(request.turns, style)
+        self._body = {"model": request.model, "messages": messages}
+        if request.continues:
+            self._go_on_with(messages[-1])
         self._add_tools()
         self._add_limits()
         self._add_sampling()
@@ -69,7 +74,28 @@ class _RequestEncoder:
         self._add_account_fields()
         self._add_stream()
         self._add_raw_fields()
+        self._leave_out_unknown()
         return EncodedRequest(body=self._body, dropped=tuple(dict.fromkeys(self._dropped)))
+
+    def _leave_out_unknown(self) -> None:
+        known = self._traits.known_fields
+        if known is not None:
+            unknown = self._body.keys() - known
+            self._dropped += sorted(unknown)
+            self._body = {name: self._body[name] for name in self._body if name not in unknown}
+
+    def _go_on_with(self, last: JsonValue) -> None:
+        match self._traits.prefill:
+            case Prefill.NONE:
+                raise cannot_go_on()
+            case Prefill.LAST_TURN:
+                pass
+            case Prefill.CONTINUE_FINAL_MESSAGE:
+                self._body["continue_final_message"] = True
+                self._body["add_generation_prompt"] = False
+            case Prefill.PREFIX:
+                assert isinstance(last, dict)
+                last["prefix"] = True
 
     def _add_tools(self) -> None:
         request = self._request
@@ -87,7 +113,8 @@ class _RequestEncoder:
     def _add_limits(self) -> None:
         request = self._request
         if request.max_output_tokens is not None:
-            self._body[self._traits.max_output_field] = request.max_output_tokens
+            limit = max(request.max_output_tokens, 1)
+            self._body[self._traits.max_output_field] = limit
         check_stops(request.stop, to_openai=self._to_openai)
         if request.stop:
             self._body["stop"] = list(request.stop)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from itertools import count
 
 from forebay.protocol.canonical.events import (
+    Aside,
     Finish,
     PartKind,
     PartStart,
@@ -20,19 +21,38 @@ from forebay.protocol.canonical.events import (
     StreamEvent,
     TextDelta,
     ThinkingDelta,
+    Usage,
 )
+from forebay.protocol.canonical.requests import Dialect, Extras
+from forebay.protocol.dialects.fields import rest_of
 from forebay.protocol.dialects.openai._error_decoding import decode_error_value, error_inside
 from forebay.protocol.dialects.openai._event_streams import DONE, EventStreamDecoder
-from forebay.protocol.dialects.openai._usage import decode_usage
-from forebay.protocol.dialects.openai.chat._answer_decoding import decode_created, text_field
+from forebay.protocol.dialects.openai._names import OPENAI
+from forebay.protocol.dialects.openai._raw_fields import with_nested
+from forebay.protocol.dialects.openai._usage import decode_usage, rest_of_usage
+from forebay.protocol.dialects.openai.chat._answer_decoding import (
+    MESSAGE_FIELDS,
+    decode_created,
+    said,
+    text_field,
+)
 from forebay.protocol.dialects.openai.chat._call_fragments import CallFragments
 from forebay.protocol.dialects.openai.chat._finish_reasons import decode_finish, is_failure
 from forebay.protocol.dialects.openai.chat._spoken import spoken
 from forebay.protocol.framing import SseEvent
-from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, is_writable, loads
+
+_CHUNK_FIELDS = frozenset(
+    {"id", "object", "created", "model", "choices", "usage", "obfuscation", "error"}
+)
+"""Not raw: what the canonical form has, and what is about one chunk only."""
+_CHOICE_FIELDS = frozenset({"index", "finish_reason", "delta", "message", "text", "usage"})
 
 
 class ChatStreamDecoder(EventStreamDecoder):
+    _raw_name: Dialect = OPENAI
+    """Under which raw fields stand in ``extras``."""
+
     def __init__(self) -> None:
         super().__init__()
         self._model = ""
@@ -45,6 +65,9 @@ class ChatStreamDecoder(EventStreamDecoder):
         self._refused = False
         self._finish: str | None = None
         self._stop_reason: JsonValue = None
+        self._raw: JsonObject = {}
+        """What chunks have said of the whole answer so far."""
+        self._raw_usage: JsonObject = {}
 
     # Frames
 
@@ -86,14 +109,21 @@ class ChatStreamDecoder(EventStreamDecoder):
         if error is not None:
             self._fail(*error)
             return
-        usage = decode_usage(chunk.get("usage"))
-        if usage is not None:
-            self._usage = usage
+        usage = self._count(chunk.get("usage"))
+        news = {
+            name: value
+            for name, value in said(rest_of(chunk, _CHUNK_FIELDS)).items()
+            if self._raw.get(name) != value and is_writable(value)
+        }
+        self._raw |= news
         choices = chunk.get("choices")
         if not isinstance(choices, list) or not choices:
+            self._say_aside(news)
             if usage is not None and self._finish is not None:
                 self._end()
             return
+        if self._started:
+            self._say_aside(news)
         self._start(chunk)
         for choice in choices:
             if isinstance(choice, dict) and choice.get("index") in (0, None):
@@ -108,8 +138,22 @@ class ChatStreamDecoder(EventStreamDecoder):
                 id=text_field(chunk, "id"),
                 model=text_field(chunk, "model"),
                 created=decode_created(chunk),
+                extras={self._raw_name: self._raw} if self._raw else {},
             )
         )
+        self._raw = dict(self._raw)
+
+    def _say_aside(self, raw: JsonObject, *, is_content: bool = False) -> None:
+        """Raw fields in the form of a chunk; before the first one they wait for it."""
+        if self._started and raw and is_writable(raw):
+            self._events.append(Aside({self._raw_name: raw}, is_content))
+
+    def _count(self, value: JsonValue) -> Usage | None:
+        usage = decode_usage(value)
+        if usage is not None:
+            self._usage = usage
+            self._raw_usage = rest_of_usage(value)
+        return usage
 
     def _read_choice(self, choice: JsonObject) -> None:
         if self._ended:
@@ -118,12 +162,16 @@ class ChatStreamDecoder(EventStreamDecoder):
         if error is not None:
             self._fail(*error)
             return
-        usage = decode_usage(choice.get("usage"))  # Moonshot
-        if usage is not None:
-            self._usage = usage
+        self._count(choice.get("usage"))  # Moonshot
         delta = self._delta_of(choice)
+        raw = said(rest_of(choice, _CHOICE_FIELDS))
+        if isinstance(choice.get("stop_reason"), str):
+            del raw["stop_reason"]  # the canonical form has it
         if isinstance(delta, dict):
-            self._read_delta(delta)
+            raw = with_nested(raw, "delta", said(rest_of(delta, MESSAGE_FIELDS)))
+            self._read_delta(delta, raw)
+        else:
+            self._say_of_choice(raw)
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
             if is_failure(reason):
@@ -140,11 +188,28 @@ class ChatStreamDecoder(EventStreamDecoder):
 
     # Parts
 
-    def _read_delta(self, delta: JsonObject) -> None:
-        for kind, text in spoken(delta):
+    def _say_of_choice(self, raw: JsonObject) -> None:
+        if raw:
+            delta = raw.get("delta")
+            says = isinstance(delta, dict) and any(delta.values())
+            self._say_aside({"choices": [raw]}, is_content=says)
+
+    def _read_delta(self, delta: JsonObject, raw: JsonObject) -> None:
+        """
+        Args:
+            raw: what else the choice says, the delta included.
+        """
+        words = list(spoken(delta))
+        if all(kind is PartKind.THINKING for kind, _ in words):
+            self._say_of_choice(raw)
+            raw = {}
+        for kind, text in words:
             index = self._index_of(kind)
             if kind is PartKind.THINKING:
                 self._events.append(ThinkingDelta(index, text))
+            elif raw and is_writable(raw):
+                self._events.append(TextDelta(index, text, {self._raw_name: raw}))
+                raw = {}
             else:
                 self._events.append(TextDelta(index, text))
         fragments = delta.get("tool_calls")
@@ -193,5 +258,9 @@ class ChatStreamDecoder(EventStreamDecoder):
         self._close_open()
         self._events += self._calls.close()
         self._report_usage()
-        self._events.append(Finish(reason=reason, stop_sequence=stop_sequence))
+        raw: JsonObject = {"usage": self._raw_usage}
+        extras: Extras = (
+            {self._raw_name: raw} if self._raw_usage and is_writable(self._raw_usage) else {}
+        )
+        self._events.append(Finish(reason=reason, stop_sequence=stop_sequence, extras=extras))
         self._ended = True

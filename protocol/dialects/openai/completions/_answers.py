@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from forebay.protocol.canonical.assembly import summed_extras
 from forebay.protocol.canonical.events import ChatResponse, FinishReason, summed_usage
 from forebay.protocol.canonical.requests import Extras, Refusal, Text, Thinking
 from forebay.protocol.dialects.base import ReplyContext
 from forebay.protocol.dialects.fields import rest_of
 from forebay.protocol.dialects.openai._names import COMPLETIONS, OPENAI
-from forebay.protocol.dialects.openai._usage import encode_usage, estimated_usage
+from forebay.protocol.dialects.openai._usage import (
+    encode_usage,
+    estimated_usage,
+    with_rest_of_usage,
+)
 from forebay.protocol.dialects.openai.chat import decode_answer
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
@@ -70,9 +75,9 @@ def encode_completion(responses: Sequence[ChatResponse], context: ReplyContext) 
         "created": responses[0].created or context.created,
         "model": context.request.model,
         "choices": [_encode_choice(response, at) for at, response in enumerate(responses)],
-        "usage": encode_usage(usage),
     }
     raw = responses[0].extras.get(COMPLETIONS, {}) if len(responses) == 1 else {}
+    ours["usage"] = with_rest_of_usage(encode_usage(usage), raw.get("usage"))
     return {**ours, **{name: value for name, value in raw.items() if name not in ours}}
 
 
@@ -111,14 +116,24 @@ def bytes_of(text: str) -> int:
 
 
 def _encode_choice(response: ChatResponse, index: int) -> JsonObject:
-    choices = response.extras.get(COMPLETIONS, {}).get("choices")
-    raw = choices[0] if isinstance(choices, list) and choices else None
     choice = choice_of(
         _text_of(response),
         index,
         encode_finish(response.finish),
         stop_sequence=response.stop_sequence,
     )
+    # Of an answer that came as a stream its text holds what came with it.
+    pieces = [part.extras for part in response.parts if isinstance(part, Text | Refusal)]
+    choices = response.extras.get(COMPLETIONS, {}).get("choices")
+    said = choices if isinstance(choices, list) else []
+    pieces += ({COMPLETIONS: raw} for raw in said if isinstance(raw, dict))
+    raw_choice = summed_extras(pieces).get(COMPLETIONS)
+    return with_raw_choice(choice, [raw_choice] if raw_choice else None)
+
+
+def with_raw_choice(choice: JsonObject, choices: JsonValue) -> JsonObject:
+    """``choice`` with what is raw of it in the ``extras`` of a whole answer."""
+    raw = choices[0] if isinstance(choices, list) and choices else None
     return {**raw, **choice, "logprobs": raw.get("logprobs")} if isinstance(raw, dict) else choice
 
 

@@ -7,12 +7,18 @@ from forebay.protocol.canonical.features import Feature
 from forebay.protocol.dialects.losses import AnswerLosses, Losses, dropped, omitted, refused
 from forebay.protocol.dialects.openai._names import COMPLETIONS, OPENAI_COMPLETIONS
 from forebay.protocol.dialects.openai._shared_losses import BEYOND_OPENAI, NO_FIELD, OWN_SAMPLING
-from forebay.protocol.dialects.shared_losses import STATE, TEMPLATE, cache_marks, others_fields
+from forebay.protocol.dialects.shared_losses import (
+    OWN_SURROUNDINGS,
+    STATE,
+    cache_marks,
+    others_fields,
+)
 
 LOSSES = Losses(
     OPENAI_COMPLETIONS,
     COMPLETIONS,
     *STATE,
+    *OWN_SURROUNDINGS,
     refused(Feature.CHAT, "messages", "goes on with a text, and can't answer in a conversation"),
     refused(Feature.TOOLS, "tools", "calls no tools"),
     refused(Feature.SERVER_TOOLS, "tools", "calls no tools"),
@@ -42,8 +48,8 @@ LOSSES = Losses(
     dropped(Feature.NAMES, "name", NO_FIELD),
     omitted(Feature.RAW_PROMPT, "every prompt is read so"),
     cache_marks(None),
-    *TEMPLATE,
     *others_fields(COMPLETIONS),
+    no_word_for=(Feature.NO_OUTPUT,),
 )
 
 ANSWER_LOSSES = AnswerLosses(

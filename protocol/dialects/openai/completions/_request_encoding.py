@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from forebay.protocol.canonical.completions import refuse_own_surroundings
+from forebay.protocol.canonical.continuations import refuse_going_on
 from forebay.protocol.canonical.errors import ApiFailure, bad_request
 from forebay.protocol.canonical.requests import (
     ChatRequest,
@@ -30,6 +32,8 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
     ApiFailure: BAD_REQUEST, something that can't be said here would change the meaning.
     """
     refuse_missing_state(request)
+    refuse_going_on(request)
+    refuse_own_surroundings(request)
     completion = _completion_of(request)
     to_openai = is_openai(traits)
     raw = request.extras.get(COMPLETIONS, {})

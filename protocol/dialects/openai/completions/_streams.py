@@ -7,6 +7,7 @@ from typing import assert_never
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import (
     ArgumentsDelta,
+    Aside,
     Finish,
     PartStart,
     PartStop,
@@ -22,13 +23,18 @@ from forebay.protocol.canonical.events import (
 )
 from forebay.protocol.dialects.base import ReplyContext, StreamEncoder
 from forebay.protocol.dialects.openai._error_encoding import encode_api_error
+from forebay.protocol.dialects.openai._names import COMPLETIONS
 from forebay.protocol.dialects.openai._stream_frames import (
     DONE,
     WHILE_QUEUED,
     WHILE_SILENT,
     framed,
 )
-from forebay.protocol.dialects.openai._usage import encode_usage, estimated_usage
+from forebay.protocol.dialects.openai._usage import (
+    encode_usage,
+    estimated_usage,
+    with_rest_of_usage,
+)
 from forebay.protocol.dialects.openai.chat import ChatStreamDecoder
 from forebay.protocol.dialects.openai.completions._answers import (
     answer_id,
@@ -36,12 +42,17 @@ from forebay.protocol.dialects.openai.completions._answers import (
     choice_of,
     encode_finish,
     said_in_chat,
+    with_raw_choice,
 )
 from forebay.protocol.jsontext import JsonObject, JsonValue, dumps
+
+_OWN_FIELDS = frozenset({"id", "object", "created", "model", "choices", "usage"})
 
 
 class CompletionStreamDecoder(ChatStreamDecoder):
     """Reads choice 0 of a stream, whose chunks differ from a chat's in where their text stands."""
+
+    _raw_name = COMPLETIONS
 
     def _delta_of(self, choice: JsonObject) -> JsonValue:
         return said_in_chat(choice)
@@ -67,6 +78,9 @@ class JoinedCompletionStream:
         self._unfinished = set(range(count))
         self._ended = False
         self._written_bytes = 0
+        self._said: JsonObject = {}
+        """Of the whole answer, in every chunk."""
+        self._raw_usage: JsonValue = None
 
     def encode(self, index: int, event: StreamEvent) -> bytes:
         """The bytes that say ``event`` of answer ``index``, which counts from 0 in the order of
@@ -78,7 +92,9 @@ class JoinedCompletionStream:
                 self._start(index, event)
                 return b""
             case TextDelta():
-                return self._text(index, event.text)
+                return self._text(index, event)
+            case Aside():
+                return self._aside(index, event)
             case UsageReport():
                 self._usages[index] = event.usage
                 return b""
@@ -116,18 +132,43 @@ class JoinedCompletionStream:
             "created": event.created or self._context.created,
             "model": self._context.request.model,
         }
+        raw = event.extras.get(COMPLETIONS, {}) if len(self._usages) == 1 else {}
+        for name, value in raw.items():
+            if name not in ("choices", "usage"):
+                identity.setdefault(name, value)
+        self._said = identity
         self._head = b"data: " + dumps(identity)[:-1]
 
-    def _text(self, index: int, text: str) -> bytes:
-        if not text:
+    def _text(self, index: int, event: TextDelta) -> bytes:
+        raw = (event.extras or {}).get(COMPLETIONS)
+        if not event.text and not raw:
             return b""
-        self._written_bytes += bytes_of(text)
-        return self._choice_chunk(choice_of(text, index))
+        self._written_bytes += bytes_of(event.text)
+        return self._choice_chunk({**choice_of(event.text, index), **(raw or {})})
+
+    def _aside(self, index: int, event: Aside) -> bytes:
+        raw = event.extras.get(COMPLETIONS, {})
+        choices = raw.get("choices")
+        of_choice = choices[0] if isinstance(choices, list) and choices else {}
+        # What is of the whole answer is only said where that is one call's, and only once.
+        news = {
+            name: value
+            for name, value in raw.items()
+            if len(self._usages) == 1 and name not in self._said and name not in _OWN_FIELDS
+        }
+        if not self._head or not (of_choice or news):
+            return b""
+        assert isinstance(of_choice, dict)
+        return self._choice_chunk({**choice_of("", index), **of_choice}, news)
 
     def _finish(self, index: int, event: Finish) -> bytes:
         self._unfinished.discard(index)
-        choice = choice_of(
-            "", index, encode_finish(event.reason), stop_sequence=event.stop_sequence
+        raw = event.extras.get(COMPLETIONS, {})
+        if len(self._usages) == 1:
+            self._raw_usage = raw.get("usage")
+        choice = with_raw_choice(
+            choice_of("", index, encode_finish(event.reason), stop_sequence=event.stop_sequence),
+            raw.get("choices"),
         )
         last = self._choice_chunk(choice)
         if self._unfinished:
@@ -141,10 +182,11 @@ class JoinedCompletionStream:
         usage = summed_usage(self._usages) or estimated_usage(
             input_tokens=self._context.input_tokens_estimate, output_bytes=self._written_bytes
         )
-        return self._chunk({"choices": [], "usage": encode_usage(usage)})
+        counts = with_rest_of_usage(encode_usage(usage), self._raw_usage)
+        return self._chunk({"choices": [], "usage": counts})
 
-    def _choice_chunk(self, choice: JsonObject) -> bytes:
-        fields: JsonObject = {"choices": [choice]}
+    def _choice_chunk(self, choice: JsonObject, more: JsonObject | None = None) -> bytes:
+        fields: JsonObject = {**(more or {}), "choices": [choice]}
         if self._wants_usage:
             fields["usage"] = None
         return self._chunk(fields)

@@ -22,8 +22,15 @@ from forebay.protocol.dialects.embeddings import (
     one_for_each_input,
     vector_of_numbers,
 )
+from forebay.protocol.dialects.fields import rest_of
 from forebay.protocol.dialects.openai._error_decoding import error_inside
-from forebay.protocol.dialects.openai._usage import decode_usage
+from forebay.protocol.dialects.openai._names import OPENAI
+from forebay.protocol.dialects.openai._raw_fields import extras_of, with_nested
+from forebay.protocol.dialects.openai._usage import (
+    decode_usage,
+    rest_of_usage,
+    with_rest_of_usage,
+)
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
 
@@ -51,6 +58,13 @@ def decode_answer(body: JsonObject) -> EmbeddingResponse:
         model=model if isinstance(model, str) else "",
         vectors=tuple(vectors[index] for index in range(len(data))),
         usage=decode_usage(body.get("usage")),
+        extras=extras_of(
+            with_nested(
+                rest_of(body, ("object", "data", "model", "usage")),
+                "usage",
+                rest_of_usage(body.get("usage")),
+            )
+        ),
     )
 
 
@@ -97,15 +111,18 @@ def encode_answer(response: EmbeddingResponse, context: EmbeddingContext) -> Jso
     vectors = one_for_each_input(response, context.request)
     usage = response.usage
     tokens = context.input_tokens_estimate if usage is None else usage.input_total
-    return {
+    counts: JsonObject = {"prompt_tokens": tokens, "total_tokens": tokens}
+    raw = response.extras.get(OPENAI, {})
+    answer: JsonObject = {
         "object": "list",
         "data": [
             {"object": "embedding", "index": index, "embedding": _encode_vector(vector, encoding)}
             for index, vector in enumerate(vectors)
         ],
         "model": context.request.model,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "usage": with_rest_of_usage(counts, raw.get("usage")),
     }
+    return {**raw, **answer}
 
 
 def _encode_vector(vector: Vector, encoding: VectorEncoding) -> JsonValue:

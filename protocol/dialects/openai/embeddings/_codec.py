@@ -11,6 +11,7 @@ from forebay.protocol.dialects.openai.embeddings._answers import (
     encode_answer,
     is_as_asked,
 )
+from forebay.protocol.dialects.openai.embeddings._losses import LOSSES
 from forebay.protocol.dialects.openai.embeddings._requests import (
     MOST_INPUTS,
     decode_request,
@@ -24,6 +25,7 @@ class OpenAIEmbeddingCodec(EmbeddingCodec):
     dialect = OPENAI
     path = "/v1/embeddings"
     most_inputs: int | None = MOST_INPUTS
+    losses = LOSSES
 
     def decode_request(self, body: JsonObject) -> EmbeddingRequest:
         return decode_request(body)

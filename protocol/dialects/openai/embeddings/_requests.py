@@ -18,6 +18,7 @@ from forebay.protocol.dialects.fields import (
 from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.dialects.openai._raw_fields import extras_of
 from forebay.protocol.dialects.openai._texts_or_tokens import decode_texts, encode_texts
+from forebay.protocol.dialects.openai.embeddings._losses import LOSSES
 from forebay.protocol.jsontext import JsonObject
 
 MOST_INPUTS = 2048
@@ -54,11 +55,6 @@ def encode_request(request: EmbeddingRequest) -> EncodedRequest:
         body["dimensions"] = request.dimensions
     if request.user_id is not None:
         body["user"] = request.user_id
-    # This API refuses what is too long.
-    dropped = ["truncate"] if request.truncate else []
-    for dialect, fields in request.extras.items():
-        if dialect == OPENAI:
-            body.update((name, value) for name, value in fields.items() if name not in body)
-        else:
-            dropped += fields
-    return EncodedRequest(body=body, dropped=tuple(dropped))
+    for name, value in request.extras.get(OPENAI, {}).items():
+        body.setdefault(name, value)
+    return EncodedRequest(body=body, dropped=LOSSES.dropped(request))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.events import ChatResponse
-from forebay.protocol.canonical.requests import Refusal, ToolCall
+from forebay.protocol.canonical.requests import Extras, Refusal, ToolCall
 from forebay.protocol.dialects.fields import rest_of
 from forebay.protocol.dialects.openai._error_decoding import decode_error_value, error_inside
-from forebay.protocol.dialects.openai._usage import RESPONSES_WORDS, decode_usage
+from forebay.protocol.dialects.openai._usage import RESPONSES_WORDS, decode_usage, rest_of_usage
 from forebay.protocol.dialects.openai.responses._names import kept
 from forebay.protocol.dialects.openai.responses._output_items import (
     finish_of,
     incomplete_reason,
+    is_known_reason,
     objects_in,
     parts_of,
     said,
@@ -48,7 +49,6 @@ def decode_answer(body: JsonObject) -> ChatResponse:
     if not isinstance(body.get("output"), list):
         raise broken_answer("it has no output")
     parts = tuple(part for item in objects_in(body, "output") for part in parts_of(item))
-    rest = said(rest_of(body, _BODY_FIELDS))
     return ChatResponse(
         id=text_in(body, "id"),
         model=text_in(body, "model"),
@@ -61,8 +61,19 @@ def decode_answer(body: JsonObject) -> ChatResponse:
             refused=any(isinstance(part, Refusal) for part in parts),
         ),
         usage=decode_usage(body.get("usage"), RESPONSES_WORDS),
-        extras=kept(rest if is_writable(rest) else {}),
+        extras=extras_of_response(body),
     )
+
+
+def extras_of_response(response: JsonObject) -> Extras:
+    """What a Response object says that the canonical form has no place for."""
+    rest = said(rest_of(response, _BODY_FIELDS))
+    if counted := rest_of_usage(response.get("usage"), RESPONSES_WORDS):
+        rest["usage"] = counted
+    details = response.get("incomplete_details")
+    if isinstance(details, dict) and not is_known_reason(details.get("reason")):
+        rest["incomplete_details"] = details
+    return kept(rest if is_writable(rest) else {})
 
 
 def failure_inside(response: JsonObject) -> tuple[ApiError, int | None] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from forebay.protocol.canonical.events import AnswerPart, ChatResponse
 from forebay.protocol.canonical.requests import Opaque, Refusal, Text, Thinking, ToolCall
 from forebay.protocol.dialects.base import ReplyContext
-from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.dialects.openai._usage import estimated_usage, written_bytes
 from forebay.protocol.dialects.openai.responses._answer_items import (
     ItemForm,
@@ -23,6 +22,7 @@ from forebay.protocol.dialects.openai.responses._response_object import (
     Ending,
     ResponseForm,
     encode_ending,
+    with_upstreams_own,
 )
 from forebay.protocol.dialects.tool_names import with_given_names
 from forebay.protocol.jsontext import JsonObject
@@ -55,15 +55,7 @@ def _encoded(response: ChatResponse, context: ReplyContext, items: list[JsonObje
         usage=usage,
         reason=ending.reason,
     )
-    raw = raw_of(response.extras)
-    tier = raw.get("service_tier") or response.extras.get(OPENAI, {}).get("service_tier")
-    if isinstance(tier, str):
-        ours["service_tier"] = tier
-    # Where the request left something open, the upstream says what it made of it.
-    return {
-        **raw,
-        **{name: ours[name] for name in ours if ours[name] is not None or name not in raw},
-    }
+    return with_upstreams_own(ours, response.extras)
 
 
 def _ending_of(response: ChatResponse) -> Ending:

@@ -7,6 +7,7 @@ from forebay.protocol.canonical.features import Feature
 from forebay.protocol.dialects.losses import (
     AnswerLosses,
     Losses,
+    Server,
     approximated,
     dropped,
     omitted,
@@ -14,6 +15,7 @@ from forebay.protocol.dialects.losses import (
 )
 from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.dialects.openai._shared_losses import (
+    AS_IT_SEES_FIT,
     ERROR_TEXT,
     NO_FIELD,
     OWN_REASONING,
@@ -25,7 +27,6 @@ from forebay.protocol.dialects.openai._shared_losses import (
 from forebay.protocol.dialects.openai.responses._names import OPENAI_RESPONSES, RESPONSES
 from forebay.protocol.dialects.shared_losses import (
     CONVERSATION_ONLY,
-    TEMPLATE,
     cache_marks,
     others_fields,
 )
@@ -40,6 +41,17 @@ LOSSES = Losses(
     refused(Feature.DOCUMENT_FILES, "messages", UNKNOWN_FILE, kept_from=(RESPONSES, OPENAI)),
     refused(Feature.OWN_PARTS, "messages", "has no form for it", kept_from=(RESPONSES,)),
     refused(Feature.SERVER_TOOLS, "tools", "runs other tools itself", kept_from=(RESPONSES,)),
+    *(
+        dropped(
+            feature,
+            name,
+            AS_IT_SEES_FIT,
+            server=Server.OWN_SAMPLING,
+            kept_from=(RESPONSES,),
+            by_circumstance=True,
+        )
+        for feature, name in ((Feature.TEMPERATURE, "temperature"), (Feature.TOP_P, "top_p"))
+    ),
     dropped(Feature.NAMES, "name", NO_FIELD),
     dropped(Feature.TOP_K, "top_k", NO_FIELD),
     dropped(Feature.MIN_P, "min_p", NO_FIELD),
@@ -49,6 +61,7 @@ LOSSES = Losses(
     dropped(Feature.REPEAT_PENALTY, "repeat_penalty", NO_FIELD),
     dropped(Feature.LOGIT_BIAS, "logit_bias", NO_FIELD),
     approximated(Feature.SMALL_LIMIT, "16, the least that the API takes", kept_from=(RESPONSES,)),
+    approximated(Feature.NO_OUTPUT, "16, the least that the API takes", kept_from=(RESPONSES,)),
     dropped(Feature.METADATA, "metadata", STORED_ONLY, kept_from=(RESPONSES,)),
     dropped(Feature.SERVICE_TIER, "service_tier", OWN_TIERS, kept_from=(RESPONSES, OPENAI)),
     approximated(Feature.LONG_USER_ID, "a hash of it", kept_from=(RESPONSES,)),
@@ -62,7 +75,6 @@ LOSSES = Losses(
     approximated(Feature.TEXT_DOCUMENTS, "said as text"),
     cache_marks(RESPONSES),
     dropped(Feature.CITATIONS, "citations", NO_FIELD, kept_from=(RESPONSES,)),
-    *TEMPLATE,
     *others_fields(RESPONSES),
     no_word_for=(Feature.CITATIONS, Feature.CACHE_MARKS),
 )

@@ -118,11 +118,17 @@ def finish_of(status: JsonValue, reason: JsonValue, *, called: bool, refused: bo
     if status == "incomplete":
         if reason == "content_filter":
             return FinishReason.REFUSAL
-        if reason in (None, "max_output_tokens"):
+        if reason == "max_output_tokens" or not is_known_reason(reason):
             return FinishReason.LENGTH
     if called:
         return FinishReason.TOOL_CALLS
     return FinishReason.REFUSAL if refused else FinishReason.END
+
+
+def is_known_reason(reason: JsonValue) -> bool:
+    """Whether the canonical form can say why an answer is incomplete. All other reasons stand raw
+    beside it, and read as a cut."""
+    return reason in ("content_filter", "max_output_tokens")
 
 
 def incomplete_reason(response: JsonObject) -> JsonValue:

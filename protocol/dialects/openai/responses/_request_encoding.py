@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from forebay.protocol.canonical.completions import refuse_raw_completion
+from forebay.protocol.canonical.continuations import refuse_going_on
 from forebay.protocol.canonical.errors import bad_request
 from forebay.protocol.canonical.requests import ChatRequest, Role, Text, Thinking, Turn
 from forebay.protocol.canonical.state import refuse_missing_state
@@ -41,6 +42,7 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
     """Raises:
     ApiFailure: BAD_REQUEST, something that can't be said here would change the meaning.
     """
+    refuse_going_on(request)
     if RESPONSES not in request.extras:
         refuse_missing_state(request)
         refuse_raw_completion(request)
@@ -75,6 +77,7 @@ class _RequestEncoder:
         self._raw = raw_of(request.extras)
         self._kept_here = request.state is not None and request.state.kept_here
         self._body: JsonObject = {}
+        self._dropped: list[str] = []
 
     def encoded(self) -> EncodedRequest:
         request = self._request
@@ -90,8 +93,9 @@ class _RequestEncoder:
         if request.stream:
             self._body["stream"] = True
         self._add_raw_fields()
-        dropped = (*LOSSES.dropped(request, self._traits), *request.lost_extras(RESPONSES))
-        return EncodedRequest(body=self._body, dropped=tuple(dict.fromkeys(dropped)))
+        self._dropped += LOSSES.dropped(request, self._traits)
+        self._dropped += request.lost_extras(RESPONSES)
+        return EncodedRequest(body=self._body, dropped=tuple(dict.fromkeys(self._dropped)))
 
     def _add(self, name: str, value: JsonObject | None) -> None:
         if value is not None:
@@ -137,10 +141,14 @@ class _RequestEncoder:
         limit = request.max_output_tokens
         if limit is not None:
             self._body["max_output_tokens"] = limit if self._same_api else max(limit, _LEAST_LIMIT)
-        if sampling.temperature is not None:
-            self._body["temperature"] = sampling.temperature
-        if sampling.top_p is not None:
-            self._body["top_p"] = sampling.top_p
+        for name, value in (("temperature", sampling.temperature), ("top_p", sampling.top_p)):
+            if value is None:
+                continue
+            if self._same_api or self._traits.takes_sampling:
+                self._body[name] = value
+            elif value != 1:
+                # Models that sample as they see fit refuse even their own default.
+                self._dropped.append(name)
         if "top_logprobs" in self._raw:
             self._body["top_logprobs"] = self._raw["top_logprobs"]
         elif sampling.top_logprobs is not None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from forebay.protocol.canonical.errors import ApiError, ErrorKind
 from forebay.protocol.canonical.events import FinishReason, Usage
-from forebay.protocol.canonical.requests import ChatRequest
+from forebay.protocol.canonical.requests import ChatRequest, Extras
 from forebay.protocol.dialects.base import ReplyContext
+from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.dialects.openai._usage import encode_responses_usage
 from forebay.protocol.dialects.openai.responses._names import RESPONSES, raw_of
 from forebay.protocol.dialects.openai.responses._output_format import encode_format
@@ -57,6 +58,33 @@ def encode_ending(finish: FinishReason, *, refused: bool) -> Ending:
             return Ending("completed")
 
 
+def with_upstreams_own(ours: JsonObject, extras: Extras) -> JsonObject:
+    """A Response object with what the upstream's says beyond it: what it made of what the request
+    had left open, and fields that nothing else holds."""
+    raw = raw_of(extras)
+    whole = _filled(ours, raw)
+    tier = raw.get("service_tier") or extras.get(OPENAI, {}).get("service_tier")
+    if isinstance(tier, str):
+        whole["service_tier"] = tier
+    if ours["usage"] is None:
+        whole["usage"] = None
+    if ours["incomplete_details"] is not None and "incomplete_details" in raw:
+        whole["incomplete_details"] = raw["incomplete_details"]
+    return whole
+
+
+def _filled(ours: JsonObject, raw: JsonObject) -> JsonObject:
+    """``ours``, and of ``raw`` what it leaves out."""
+    filled = dict(ours)
+    for name, value in raw.items():
+        known = ours.get(name)
+        if isinstance(known, dict) and isinstance(value, dict):
+            filled[name] = _filled(known, value)
+        elif known is None:
+            filled[name] = value
+    return filled
+
+
 def encode_error(error: ApiError) -> JsonObject:
     """``error`` of a failed response."""
     message = error.message
@@ -89,8 +117,10 @@ class ResponseForm:
 
     def brief(self, response_id: str, status: str) -> JsonObject:
         """The object without what may be long: for frames that only show that there is life."""
-        left_out: JsonObject = {"instructions": None, "prompt": None, "text": None, "tools": []}
-        return {**self._head(response_id, status, [], None, None, None), **self._echo, **left_out}
+        left_out: JsonObject = {"instructions": None, "prompt": None, "tools": []}
+        said = {**self._head(response_id, status, [], None, None, None), **self._echo, **left_out}
+        del said["text"]
+        return said
 
     def _head(
         self,

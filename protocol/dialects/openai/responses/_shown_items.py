@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from forebay.protocol.canonical.events import PartKind, PartStart, PartStop
 from forebay.protocol.canonical.requests import Opaque, Refusal, Text, Thinking
+from forebay.protocol.dialects.fields import rest_of
 from forebay.protocol.dialects.openai.responses._answer_items import (
     SECRET,
     ItemForm,
@@ -126,6 +127,9 @@ class ShownMessage(ShownItem):
 
     def stop_part(self, say: Say, event: PartStop) -> None:
         content = self._contents[event.index]
+        given = raw_of(event.extras).get(ITEM)
+        if isinstance(given, dict):
+            self._shell = {**self._shell, **given}
         if content.index < 0:
             return
         raw = {name: value for name, value in raw_of(event.extras).items() if name != ITEM}
@@ -171,10 +175,9 @@ class ShownCall(ShownItem):
     def __init__(self, form: ItemForm, event: PartStart) -> None:
         super().__init__()
         given = raw_of(event.extras).get(ITEM)
+        self._given: JsonObject = given if isinstance(given, dict) else {}
         self._form = form.call(event.call_name)
-        self._id = form.item_id(
-            self._form.id_prefix, given.get("id") if isinstance(given, dict) else None
-        )
+        self._id = form.item_id(self._form.id_prefix, self._given.get("id"))
         self._call_id = form.call_id(event.call_id)
         self._fragments: list[str] = []
 
@@ -187,6 +190,9 @@ class ShownCall(ShownItem):
             self._say_delta(say, fragment)
 
     def stop_part(self, say: Say, event: PartStop) -> None:
+        given = raw_of(event.extras).get(ITEM)
+        if isinstance(given, dict):
+            self._given = given
         if self._form.custom:
             # Its text is a string inside of JSON, readable only when it is whole.
             self._fragments = [custom_input("".join(self._fragments))]
@@ -211,7 +217,8 @@ class ShownCall(ShownItem):
         return self._item("".join(self._fragments), status)
 
     def _item(self, said: str, status: str) -> JsonObject:
-        return self._form.item(item_id=self._id, call_id=self._call_id, said=said, status=status)
+        item = self._form.item(item_id=self._id, call_id=self._call_id, said=said, status=status)
+        return {**self._given, **item}
 
 
 class ShownReasoning(ShownItem):
@@ -282,14 +289,12 @@ class ShownReasoning(ShownItem):
             status,
         )
         if self._given:
-            # The upstream's own secret, or none, but the words as they were shown.
+            # The upstream's own secret, or none; and its own words, where it repeats them.
             del item[SECRET]
-            rest = {
-                name: value
-                for name, value in self._given.items()
-                if name not in ("id", "status", "summary", "content")
-            }
-            item.update(rest)
+            ours = {"id", "status"}
+            if not self._given.get("summary") and not self._given.get("content"):
+                ours |= {"summary", "content"}
+            item.update(rest_of(self._given, ours))
         return item
 
     def _say(self, say: Say, name: str, **fields: JsonValue) -> None:

@@ -18,6 +18,7 @@ from forebay.protocol.dialects.openai._event_streams import DONE, EventStreamDec
 from forebay.protocol.dialects.openai._usage import RESPONSES_WORDS, decode_usage
 from forebay.protocol.dialects.openai.responses._answer_decoding import (
     decode_created,
+    extras_of_response,
     failure_inside,
 )
 from forebay.protocol.dialects.openai.responses._output_items import (
@@ -109,6 +110,7 @@ class ResponsesStreamDecoder(EventStreamDecoder):
                 id=text_in(response, "id"),
                 model=text_in(response, "model"),
                 created=decode_created(response.get("created_at")),
+                extras=extras_of_response(response),
             )
         )
 
@@ -207,7 +209,7 @@ class ResponsesStreamDecoder(EventStreamDecoder):
             called=self._item_events.called,
             refused=self._item_events.refused,
         )
-        self._events.append(Finish(reason=reason))
+        self._events.append(Finish(reason=reason, extras=extras_of_response(response)))
         self._ended = True
 
     def _end(self) -> None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from forebay.protocol.canonical.assembly import joined_extras
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import (
     ArgumentsDelta,
+    Aside,
     Finish,
     PartKind,
     PartStart,
@@ -27,6 +29,7 @@ from forebay.protocol.canonical.events import (
     Usage,
     UsageReport,
 )
+from forebay.protocol.canonical.requests import Extras
 from forebay.protocol.dialects.base import ReplyContext, StreamEncoder
 from forebay.protocol.dialects.openai._usage import estimated_usage
 from forebay.protocol.dialects.openai.responses._answer_items import ItemForm
@@ -40,6 +43,7 @@ from forebay.protocol.dialects.openai.responses._relay import StreamRelay
 from forebay.protocol.dialects.openai.responses._response_object import (
     ResponseForm,
     encode_ending,
+    with_upstreams_own,
 )
 from forebay.protocol.dialects.openai.responses._shown_items import (
     Say,
@@ -74,6 +78,8 @@ class ResponsesStreamEncoder(StreamEncoder):
         self._open: dict[int, ShownItem] = {}
         """By the index of a part."""
         self._usage: Usage | None = None
+        self._extras: Extras = {}
+        """Raw fields of the upstream's answer, as it began."""
         self._written_bytes = 0
         self._relay: StreamRelay | None = None
 
@@ -162,6 +168,8 @@ class ResponsesStreamEncoder(StreamEncoder):
                     item.signature = event.signature
             case PartStop():
                 self._stop_part(event)
+            case Aside():
+                pass
             case UsageReport():
                 self._usage = event.usage
             case Finish():
@@ -180,6 +188,7 @@ class ResponsesStreamEncoder(StreamEncoder):
     def _start(self, event: Start) -> None:
         if event.usage is not None:
             self._usage = event.usage
+        self._extras = event.extras
         if not self._id:
             # Having said nothing yet, we may take over what the upstream says of itself.
             self._form.created = event.created or self._context.created
@@ -194,7 +203,8 @@ class ResponsesStreamEncoder(StreamEncoder):
         self._say("response.in_progress", brief)
 
     def _lifecycle(self, status: str) -> JsonObject:
-        return {"response": self._form.whole(self._id, status, output=[])}
+        ours = self._form.whole(self._id, status, output=[])
+        return {"response": with_upstreams_own(ours, self._extras)}
 
     def _finish(self, event: Finish) -> None:
         self._begin_if_need_be()
@@ -211,6 +221,7 @@ class ResponsesStreamEncoder(StreamEncoder):
             usage=usage,
             reason=ending.reason,
         )
+        response = with_upstreams_own(response, joined_extras(self._extras, event.extras))
         self._say(f"response.{ending.status}", {"response": response})
         self._final = response
         self._ended = True

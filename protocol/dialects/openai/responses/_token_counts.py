@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.base import USUAL_SERVER, EncodedRequest, UpstreamTraits
+from forebay.protocol.dialects.count_losses import losses_of_counts, prompt_of
 from forebay.protocol.dialects.openai._names import OPENAI
 from forebay.protocol.dialects.openai.responses._answer_decoding import broken_answer
+from forebay.protocol.dialects.openai.responses._losses import LOSSES
 from forebay.protocol.dialects.openai.responses._names import OPENAI_INPUT_TOKENS
 from forebay.protocol.dialects.openai.responses._relaying import can_relay
 from forebay.protocol.dialects.openai.responses._request_decoding import decode_request
@@ -37,6 +39,7 @@ class OpenAIInputTokenCodec(TokenCountCodec):
     api = OPENAI_INPUT_TOKENS
     dialect = OPENAI
     path = "/v1/responses/input_tokens"
+    losses = losses_of_counts(OPENAI_INPUT_TOKENS, LOSSES)
 
     def decode_request(self, body: JsonObject) -> ChatRequest:
         """Like a request for an answer, except that ``input`` may be missing."""
@@ -49,8 +52,7 @@ class OpenAIInputTokenCodec(TokenCountCodec):
         return {"object": "response.input_tokens", "input_tokens": input_tokens}
 
     def encode_request(self, request: ChatRequest, traits: UpstreamTraits) -> EncodedRequest:
-        # What bounds the answer says nothing about the prompt, and need not be sayable here.
-        encoded = encode_request(replace(request, stop=(), choices=1), traits)
+        encoded = encode_request(prompt_of(request), traits)
         body = {name: value for name, value in encoded.body.items() if name in _FIELDS}
         return replace(encoded, body=body)
 

@@ -24,6 +24,16 @@ from forebay.protocol.jsontext import JsonObject, JsonValue
 
 _DEFAULT_LIMIT = 20
 _LARGEST_LIMIT = 100
+_INCLUDABLE = (
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+)
 _NUMBER = re.compile(r"[0-9]{1,3}")
 _ID_PREFIXES = {
     "message": "msg",
@@ -192,6 +202,37 @@ def not_streamable() -> ApiFailure:
         param="stream",
         code="unsupported_parameter",
     )
+
+
+def read_include(values: Sequence[str]) -> Sequence[str]:
+    """``include`` of the query of ``GET /v1/responses/{id}`` and its ``input_items``.
+
+    Raises:
+        ApiFailure: BAD_REQUEST, one of ``values`` is nothing that this API knows.
+    """
+    for value in values:
+        if value not in _INCLUDABLE:
+            known = ", ".join(f"'{each}'" for each in _INCLUDABLE)
+            raise bad_request(
+                f"'include' can't be '{value[:80]}': it may be {known}",
+                param="include",
+                code="invalid_value",
+            )
+    return values
+
+
+def shown_response(
+    response: JsonObject, output: Iterable[JsonObject], include: Sequence[str]
+) -> JsonObject:
+    """A kept answer with what its client asks to see besides. What was seen when it was made is
+    seen anyway; of the rest the secrets of reasoning are all that is kept.
+
+    Args:
+        output: Its items, as they are kept.
+    """
+    if ENCRYPTED_REASONING not in include:
+        return response
+    return {**response, "output": [*output]}
 
 
 def shown_items(items: Iterable[JsonObject], include: Sequence[str]) -> list[JsonObject]:

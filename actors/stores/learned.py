@@ -1,0 +1,51 @@
+"""What a store of learned state is: it keeps a text for each provider, and when it was written."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedState:
+    """What was known of one provider at one time."""
+
+    text: bytes
+    """A JSON object."""
+    saved_at: float
+    """Unix seconds."""
+
+
+class StoreUnavailable(Exception):
+    """What was kept can't be read, or nothing can be kept; the message says why."""
+
+
+class LearnedStore(ABC):
+    """Keeps what was learned of providers, over restarts or not."""
+
+    @abstractmethod
+    async def load(self) -> Mapping[str, LearnedState]:
+        """All that is kept, by provider.
+
+        Raises:
+            StoreUnavailable: it can't be read.
+        """
+
+    @abstractmethod
+    async def save(self, states: Mapping[str, LearnedState]) -> None:
+        """Keep ``states`` in place of those of the same providers.
+
+        Raises:
+            StoreUnavailable: nothing was kept.
+        """
+
+
+class ForgetfulLearnedStore(LearnedStore):
+    """Keeps nothing."""
+
+    async def load(self) -> Mapping[str, LearnedState]:
+        return {}
+
+    async def save(self, states: Mapping[str, LearnedState]) -> None:
+        pass
