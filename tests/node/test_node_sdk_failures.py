@@ -92,7 +92,7 @@ def heard(node_sdks: None) -> Mapping[str, Heard]:
                         id=f"{pair} limit {way}",
                         client=client,
                         provider=f"{upstream}f",
-                        question=Question(text="hello", headers={"x-forebay-max-wait-ms": "100"}),
+                        question=Question(text="hello", headers={"x-forebay-max-wait-ms": "0"}),
                         stream=stream,
                     )
                 )
