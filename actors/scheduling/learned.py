@@ -56,6 +56,8 @@ _ESTABLISHED = 4
 _SAME_COUNT = 4
 _TIGHT = 1.5
 _NOTHING_SENT = frozenset({Ending.UNUSED, Ending.UNREACHABLE, Ending.OVERLOADED})
+_LEAST_PAUSE = 0.01
+"""Seconds after any refusal."""
 
 
 class LearnedLimit(Gate):
@@ -148,6 +150,8 @@ class LearnedLimit(Gate):
             sent = self._forget_refused(call)
             self._revert(call.demand)
             self._refused(call, sent, outcome, now)
+            # Whatever was concluded from it: never again in the same moment.
+            self._paused_until = max(self._paused_until, now + _LEAST_PAUSE)
             return
         del self._calls[call]
         self._slots.ended()
