@@ -56,8 +56,9 @@ _ESTABLISHED = 4
 _SAME_COUNT = 4
 _TIGHT = 1.5
 _NOTHING_SENT = frozenset({Ending.UNUSED, Ending.UNREACHABLE, Ending.OVERLOADED})
+_MOST_AT_A_MOMENT = 20
+"""Refusals, after which time has to pass."""
 _LEAST_PAUSE = 0.01
-"""Seconds after any refusal."""
 
 
 class LearnedLimit(Gate):
@@ -91,6 +92,8 @@ class LearnedLimit(Gate):
         self._busy_at_refusals: deque[int] = deque(maxlen=_SAME_COUNT)
         self._any_accepted = False
         self._paused_until = -inf
+        self._last_refusal = -inf
+        self._refused_now = 0
         self._backoff = Backoff(initial=0.05, cap=20.0, random=random)
         self._round_trip = 0.0
         self._patience = _UNKNOWN_PATIENCE
@@ -150,8 +153,11 @@ class LearnedLimit(Gate):
             sent = self._forget_refused(call)
             self._revert(call.demand)
             self._refused(call, sent, outcome, now)
-            # Whatever was concluded from it: never again in the same moment.
-            self._paused_until = max(self._paused_until, now + _LEAST_PAUSE)
+            self._refused_now = self._refused_now + 1 if now == self._last_refusal else 1
+            self._last_refusal = now
+            if self._refused_now >= _MOST_AT_A_MOMENT:
+                # Whatever was concluded from these: not again in the same moment.
+                self._paused_until = max(self._paused_until, now + _LEAST_PAUSE)
             return
         del self._calls[call]
         self._slots.ended()
