@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from forebay.endpoints.sandbox._anthropic_errors import bad
 from forebay.endpoints.sandbox._call import Image
+from forebay.endpoints.sandbox._conversation import Conversation
 from forebay.endpoints.sandbox._failures import Failure, FailureKind, Refused
 from forebay.endpoints.sandbox._fields import Fields, JsonType
 from forebay.endpoints.sandbox._images import BadImage, decode, sniff
-from forebay.endpoints.sandbox._options import SandboxModel
 from forebay.endpoints.sandbox._words import seed_of
 from forebay.protocol.jsontext import JsonObject, dumps
 
@@ -41,16 +41,9 @@ def _is_signed(thinking: str, signature: str) -> bool:
 
 
 @dataclass(slots=True)
-class Turns:
-    """What the messages add up to, in the order in which they come."""
+class Turns(Conversation):
+    """What they add up to."""
 
-    model: SandboxModel
-    size: int = 0
-    image_count: int = 0
-    system: list[str] = field(default_factory=list)
-    user_text: str = ""
-    images: list[Image] = field(default_factory=list)
-    results: list[str] = field(default_factory=list)
     said_before: str = ""
     """The text of a last turn of the assistant's, which is to be gone on with."""
     opens_with_thinking: bool = True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from forebay.endpoints.sandbox._call import Call, Effort, Image, Tool
+from forebay.endpoints.sandbox._conversation import Conversation
 from forebay.endpoints.sandbox._dialect import Models
 from forebay.endpoints.sandbox._failures import Failure, FailureKind, Refused
 from forebay.endpoints.sandbox._fields import Fields, JsonType
@@ -35,7 +36,7 @@ def read_chat(fields: Fields, models: Models) -> Call | LoadOnly:
     """
     model = find_model(fields, models)
     unloads = _keep_alive_is_zero(fields)
-    talk = _Conversation(model)
+    talk = _Messages(model)
     for message in fields.objects("messages"):
         talk.add(message)
     call = _call(fields, model, talk)
@@ -52,7 +53,7 @@ def read_generate(fields: Fields, models: Models) -> Call | LoadOnly:
     """
     model = find_model(fields, models)
     unloads = _keep_alive_is_zero(fields)
-    talk = _Conversation(model)
+    talk = _Messages(model)
     system = fields.optional_text("system")
     if system:
         talk.system.append(system)
@@ -93,16 +94,9 @@ def check_options(fields: Fields) -> None:
 
 
 @dataclass(slots=True)
-class _Conversation:
-    """What the messages add up to, in the order in which they come."""
+class _Messages(Conversation):
+    """What they add up to."""
 
-    model: SandboxModel
-    size: int = 0
-    image_count: int = 0
-    system: list[str] = field(default_factory=list)
-    user_text: str = ""
-    images: list[Image] = field(default_factory=list)
-    results: list[str] = field(default_factory=list)
     said_before: str = ""
 
     def add(self, message: Fields) -> None:
@@ -143,7 +137,7 @@ class _Conversation:
             self.images.append(Image(sniff(data) or "application/octet-stream", len(data)))
 
 
-def _call(fields: Fields, model: SandboxModel, talk: _Conversation) -> Call:
+def _call(fields: Fields, model: SandboxModel, talk: _Messages) -> Call:
     tools, tools_size = _tools(fields)
     if tools and not model.tools:
         raise _bad(f"{model.name} does not support tools")

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from forebay.endpoints.sandbox._call import Call, Effort, Image, Tool, ToolDemand
+from forebay.endpoints.sandbox._call import Call, Effort, Tool, ToolDemand
+from forebay.endpoints.sandbox._conversation import Conversation
 from forebay.endpoints.sandbox._dialect import Models
 from forebay.endpoints.sandbox._failures import FailureKind, Refused
 from forebay.endpoints.sandbox._fields import Fields, JsonType
-from forebay.endpoints.sandbox._images import BadImage, decode
 from forebay.endpoints.sandbox._openai_errors import path_text
 from forebay.endpoints.sandbox._openai_fields import (
     bad,
@@ -25,12 +25,12 @@ from forebay.endpoints.sandbox._openai_fields import (
     read_streaming,
     refused,
 )
+from forebay.endpoints.sandbox._openai_images import read_image
 from forebay.endpoints.sandbox._options import SandboxModel, Thinking
 from forebay.endpoints.sandbox._words import prompt_tokens
 from forebay.protocol.jsontext import JsonObject, dumps
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,(.*)", re.DOTALL)
 _MAX_ID = 40
 _EFFORTS = {
     "none": None,
@@ -57,7 +57,7 @@ def read_chat(fields: Fields, models: Models) -> Call:
         Refused, FieldFault: see :meth:`Dialect.read_call`.
     """
     model = find_model(fields, models)
-    talk = _Conversation(model)
+    talk = _Messages(model)
     messages = fields.array("messages")
     if not messages:
         raise bad("messages", "empty array. Expected an array with minimum length 1.")
@@ -102,16 +102,9 @@ def read_chat(fields: Fields, models: Models) -> Call:
 
 
 @dataclass(slots=True)
-class _Conversation:
-    """What the messages add up to, in the order in which they come."""
+class _Messages(Conversation):
+    """What they add up to."""
 
-    model: SandboxModel
-    size: int = 0
-    image_count: int = 0
-    system: list[str] = field(default_factory=list)
-    user_text: str = ""
-    images: list[Image] = field(default_factory=list)
-    results: list[str] = field(default_factory=list)
     open_ids: list[str] = field(default_factory=list)
     """Tool calls of the last assistant message that have no result yet."""
     open_at: str = ""
@@ -190,21 +183,8 @@ class _Conversation:
     def _add_image(self, part: Fields) -> None:
         if not self.model.vision:
             raise _unsupported("image_url")
-        image_url = part.object("image_url")
-        url = image_url.text("url")
-        path = path_text(image_url.at("url"))
         self.image_count += 1
-        if url.startswith(("http://", "https://")):
-            self.images.append(Image("", 0, url))
-            return
-        found = _DATA_URL.fullmatch(url)
-        if found is None:
-            raise bad(path, "expected an http(s) address or 'data:<type>;base64,...'.")
-        try:
-            data = decode(found[2])
-        except BadImage as fault:
-            raise bad(path, f"the image is {fault}.") from None
-        self.images.append(Image(found[1], len(data)))
+        self.images.append(read_image(part.object("image_url"), "url"))
 
     def _add_assistant(self, message: Fields) -> None:
         calls = message.objects("tool_calls")
@@ -243,7 +223,7 @@ class _Conversation:
         self.results.append(self._content(message, ("text",)))
 
 
-def _said_before(fields: Fields, talk: _Conversation) -> str:
+def _said_before(fields: Fields, talk: _Messages) -> str:
     """What the answer is to go on with: like OpenAI, a last message of the assistant's is answered
     with another one, unless the request says otherwise in the words of servers that can do it."""
     if not fields.flag("continue_final_message", default=False):

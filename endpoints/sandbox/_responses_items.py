@@ -12,18 +12,16 @@ import base64
 import re
 from dataclasses import dataclass, field
 
-from forebay.endpoints.sandbox._call import Image
+from forebay.endpoints.sandbox._conversation import Conversation
 from forebay.endpoints.sandbox._failures import FailureKind, Refused
 from forebay.endpoints.sandbox._fields import Fields, JsonType
-from forebay.endpoints.sandbox._images import BadImage, decode
 from forebay.endpoints.sandbox._openai_errors import path_text
 from forebay.endpoints.sandbox._openai_fields import bad, refused
-from forebay.endpoints.sandbox._options import SandboxModel
+from forebay.endpoints.sandbox._openai_images import read_image
 from forebay.endpoints.sandbox._words import seed_of
 from forebay.protocol.jsontext import JsonObject
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,(.*)", re.DOTALL)
 _OWN_REASONING_ID = re.compile(r"rs_[0-9a-f]{24}\d{3}")
 _MAX_CALL_ID = 64
 _SEALED = b"sandbox-reasoning:"
@@ -72,16 +70,9 @@ def unsupported_value(holder: Fields, name: str, allowed: tuple[str, ...]) -> Re
 
 
 @dataclass(slots=True)
-class Items:
-    """What the items add up to, in the order in which they come."""
+class Items(Conversation):
+    """What they add up to."""
 
-    model: SandboxModel
-    size: int = 0
-    image_count: int = 0
-    system: list[str] = field(default_factory=list)
-    user_text: str = ""
-    images: list[Image] = field(default_factory=list)
-    results: list[str] = field(default_factory=list)
     listed: list[JsonObject] = field(default_factory=list)
     """All of them with ids, and content in parts."""
     _open_calls: list[str] = field(default_factory=list)
@@ -186,20 +177,8 @@ class Items:
                 "Unsupported parameter: 'input_image' is not supported with this model.",
                 path_text(part.at("type")),
             )
-        url = part.text("image_url")
-        path = path_text(part.at("image_url"))
         self.image_count += 1
-        if url.startswith(("http://", "https://")):
-            self.images.append(Image("", 0, url))
-            return
-        found = _DATA_URL.fullmatch(url)
-        if found is None:
-            raise bad(path, "expected an http(s) address or 'data:<type>;base64,...'.")
-        try:
-            data = decode(found[2])
-        except BadImage as fault:
-            raise bad(path, f"the image is {fault}.") from None
-        self.images.append(Image(found[1], len(data)))
+        self.images.append(read_image(part, "image_url"))
 
     def _add_call(self, item: Fields) -> None:
         self._lone_reasoning = None
