@@ -3,7 +3,9 @@ take, and what nobody may hear of it."""
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Final
+from urllib.parse import urlsplit
 
 from forebay.actors.config import ProviderSettings
 from forebay.actors.upstream import CallTimeouts
@@ -11,11 +13,29 @@ from forebay.protocol.providers import PROFILES
 from forebay.protocol.providers.base import Greeting
 
 _SHORTEST_SECRET: Final = 8
+_LOCAL_DOMAINS: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+"""RFC 6761, 6762 and 8375, what ICANN keeps for private use, and what routers call theirs."""
 
 
 def hosts_of(settings: ProviderSettings) -> tuple[str, ...]:
     """Base URLs of the provider's servers."""
     return settings.hosts or (settings.base_url or PROFILES[settings.kind].default_base_url or "",)
+
+
+def is_local(settings: ProviderSettings) -> bool:
+    """Whether all servers of the provider are in this machine or its own network, as far as their
+    addresses tell."""
+    return all(map(_is_near, hosts_of(settings)))
+
+
+def _is_near(url: str) -> bool:
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        # A name of one word is known in this network only.
+        return bool(host) and ("." not in host or host.endswith(_LOCAL_DOMAINS))
+    return address.is_loopback or address.is_private or address.is_link_local
 
 
 def call_timeouts(settings: ProviderSettings) -> CallTimeouts:

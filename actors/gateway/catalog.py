@@ -16,6 +16,7 @@ from forebay.actors.config import (
     split_target,
 )
 from forebay.actors.gateway.jobs import Client
+from forebay.actors.gateway.model_names import LATEST_TAG, spellings
 from forebay.actors.gateway.models import Model
 from forebay.actors.gateway.provider import Provider, Target
 from forebay.actors.scheduling.preferences import Preference, preference_for
@@ -25,7 +26,6 @@ from forebay.protocol.canonical.requests import Dialect
 
 _NO_DIALECT: Final = Dialect("")
 _FIRST_LISTING_SECONDS = 5.0
-_LATEST_TAG = ":latest"
 _LONGEST_NAME = 512
 """As long as a configured target may be. Names that clients make up are kept for a while."""
 
@@ -305,22 +305,11 @@ def _preference(settings: ModelSettings, weights: Mapping[str, float]) -> Prefer
 
 def _listed(provider: Provider, model_id: str) -> ListedModel | None:
     """A model of a provider's listing, however its name is spelt."""
-    for spelling in spellings(model_id):
-        if spelling in provider.listing.models:
-            return provider.listing.models[spelling]
-    return None
+    return provider.listing.find(model_id)
 
 
 def _untagged(provider: Provider, model_id: str) -> str:
     """Without the tag that Ollama's clients are shown, where it is not the model's own."""
     listed = provider.listing.models
-    plain = model_id.removesuffix(_LATEST_TAG)
+    plain = model_id.removesuffix(LATEST_TAG)
     return plain if model_id not in listed and plain in listed else model_id
-
-
-def spellings(name: str) -> tuple[str, ...]:
-    """How a name may be written: Ollama's clients write a missing tag as ``:latest``, and the other
-    way round."""
-    if name.endswith(_LATEST_TAG):
-        return name, name.removesuffix(_LATEST_TAG)
-    return name, name + _LATEST_TAG

@@ -8,6 +8,7 @@ import httpx
 import trio
 
 from forebay.actors.gateway.listing_faults import ListingAnswer, NotAListing, read_listing
+from forebay.actors.gateway.model_names import spellings
 from forebay.actors.upstream import CallTimeouts, UpstreamFailure, open_call
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.listed_models import ListedModel, narrower
@@ -27,11 +28,18 @@ class Listing:
 
     def __init__(self) -> None:
         self.models: dict[str, ListedModel] = {}
-        """By id, in the provider's order."""
+        """By id, in the provider's order. A fresh listing is another dict."""
         self._updated_at: float | None = None
         self._failure: str | None = None
         self._tried = trio.Event()
         self._wanted = trio.Event()
+
+    def find(self, model_id: str) -> ListedModel | None:
+        """A model of the listing, however its name is spelt."""
+        for spelling in spellings(model_id):
+            if spelling in self.models:
+                return self.models[spelling]
+        return None
 
     def update(self, models: Iterable[ListedModel], now: float) -> None:
         self.models = {model.id: model for model in models}

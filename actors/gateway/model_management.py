@@ -13,8 +13,8 @@ from typing import Final
 
 import trio
 
-from forebay.actors.gateway.catalog import spellings
 from forebay.actors.gateway.listing import ListingFailed
+from forebay.actors.gateway.model_names import spellings
 from forebay.actors.gateway.provider import Provider
 from forebay.actors.upstream import (
     ConnectFailed,

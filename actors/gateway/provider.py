@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from random import Random
 
@@ -27,6 +27,7 @@ from forebay.actors.gateway.connection_advice import told_to_operators
 from forebay.actors.gateway.estimates import TokenEstimator
 from forebay.actors.gateway.exclusions import Exclusions
 from forebay.actors.gateway.health import Finding, Health
+from forebay.actors.gateway.known_facts import KnownFacts
 from forebay.actors.gateway.last_failure import LastFailure
 from forebay.actors.gateway.listing import Listing, ListingFailed, fetch_listing
 from forebay.actors.gateway.probing import ask_whether_well
@@ -43,6 +44,7 @@ from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.recovery import Recovery
 from forebay.actors.scheduling.targets import PoolTarget, Route
 from forebay.actors.scheduling.windows import WindowGate
+from forebay.protocol.canonical.model_facts import ModelFacts
 from forebay.protocol.dialects.base import UpstreamTraits
 from forebay.protocol.dialects.registry import SPEECH
 from forebay.protocol.providers import PROFILES
@@ -54,6 +56,8 @@ _MOST_TARGETS = 1024
 """Targets that clients named outright are forgotten beyond this, idle ones first."""
 _REFUSALS_TO_PACE = 2
 _REFUSALS_TO_PACE_CONFIGURED = 4
+_FREE = Price(0.0, 0.0)
+"""What a model of one's own costs where nobody says."""
 _LISTING_RETRY = 60.0
 _LISTING_REFRESH = 600.0
 _LISTING_SOONEST = 5.0
@@ -97,6 +101,7 @@ class Provider:
         self.listing = Listing()
         self.timeouts = call_timeouts(settings)
         self.settings = settings
+        self._facts = KnownFacts(self.profile, settings, self.listing)
         self._random = random
         self._headers = call_headers(settings)
         self._secrets = secrets_of(settings)
@@ -122,14 +127,12 @@ class Provider:
 
     def traits_of(self, model_id: str) -> UpstreamTraits:
         """What there is to know of the server when it is asked for this model."""
-        traits = self.profile.traits_of(model_id)
-        prefill = self.settings.prefill
-        if prefill is None and self.profile.prefill_of is not None:
-            listed = self.listing.models.get(model_id)
-            prefill = self.profile.prefill_of(self.hosts[0], "" if listed is None else listed.owner)
-        if prefill is None or prefill is traits.prefill:
-            return traits
-        return replace(traits, prefill=prefill)
+        return self._facts.traits_of(model_id)
+
+    def facts_of(self, model_id: str) -> ModelFacts:
+        """What the model can do, costs and allows, as far as anybody says: the configuration over
+        the provider's listing over what is known of its kind. Kept; asking again costs nothing."""
+        return self._facts.of(model_id)
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -215,10 +218,14 @@ class Provider:
         return (*budget_gates(name, limits), *slot_gates(name, limits))
 
     def _price(self, model_id: str) -> Price | None:
-        settings = self.settings.targets.get(model_id)
-        if settings is None or settings.price is None:
-            return None
-        return Price(settings.price.input, settings.price.output)
+        facts = self.facts_of(model_id)
+        if facts.price_input is None:
+            return _FREE if facts.is_local else None
+        return Price(facts.price_input, facts.price_output or 0.0)
+
+    def _reprice(self) -> None:
+        for model_id, target in self._targets.items():
+            target.pooled.price = self._price(model_id)
 
     def _route(
         self, model_id: str, host: str, own_gates: Iterable[Gate], known: Route | None = None
@@ -302,6 +309,7 @@ class Provider:
         now = trio.current_time()
         old = self.settings
         self.settings = settings
+        self._facts.change(settings)
         self.transport = transport
         self.timeouts = call_timeouts(settings)
         self._headers = call_headers(settings)
@@ -323,7 +331,7 @@ class Provider:
                 _with_limits(target.pooled.gates, own_gates, now),
                 [self._route(model_id, host, own_gates, known.get(host)) for host in self.hosts],
             )
-            target.pooled.price = self._price(model_id)
+        self._reprice()
         if (settings.api_key, settings.headers) != (old.api_key, old.headers):
             self.exclusions.forgive()
         self.listing.want()
@@ -366,6 +374,7 @@ class Provider:
             explained=partial(told_to_operators, provider=self.name),
         )
         self.listing.update(models, trio.current_time())
+        self._reprice()
 
     async def keep_listing(self) -> None:
         """Keep the listing fresh, until cancelled."""

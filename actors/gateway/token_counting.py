@@ -12,7 +12,6 @@ from typing import Final
 import trio
 
 from forebay.actors.gateway.calls import refused, unspeakable
-from forebay.actors.gateway.catalog import spellings
 from forebay.actors.gateway.eligibility import eligible_targets
 from forebay.actors.gateway.failures import (
     CallFailed,
@@ -22,6 +21,7 @@ from forebay.actors.gateway.failures import (
 )
 from forebay.actors.gateway.jobs import Job
 from forebay.actors.gateway.linked_images import LinkedImages
+from forebay.actors.gateway.model_names import spellings
 from forebay.actors.gateway.operations import Wording
 from forebay.actors.gateway.provider import Provider, Target
 from forebay.actors.gateway.token_count_operation import TokenCount

@@ -134,6 +134,10 @@ def _every_model(model_id: str) -> bool:
     return True
 
 
+def _no_model(model_id: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderProfile:
     """One kind of provider."""
@@ -179,6 +183,8 @@ class ProviderProfile:
     one_account: bool = True
     """Where the key or the quota fails for one model, it fails for all. Not at servers that pass
     the calls for some of their models on to somebody else."""
+    is_passed_on: Callable[[str], bool] = _no_model
+    """Whether the provider itself asks somebody else for the model of an id."""
     default_models: Mapping[Api, str] = field(default_factory=dict)
     """Which model the provider itself takes where a request names none."""
     traits: UpstreamTraits = field(default_factory=UpstreamTraits)

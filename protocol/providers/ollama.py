@@ -51,6 +51,11 @@ def classify(answer: FailedAnswer) -> CallFailure:
     )
 
 
+def _is_of_the_cloud(model_id: str) -> bool:
+    """``gpt-oss:120b-cloud``, ``glm-5:cloud``."""
+    return model_id.endswith(("-cloud", ":cloud"))
+
+
 PROFILE = ProviderProfile(
     kind="ollama",
     notes=Notes(
@@ -85,5 +90,6 @@ PROFILE = ProviderProfile(
     takes_hosts=True,
     manages_models=True,
     one_account=False,
+    is_passed_on=_is_of_the_cloud,
     traits=UpstreamTraits(prefill=Prefill.LAST_TURN),
 )
