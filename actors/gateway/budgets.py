@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 import trio
 
 from forebay.actors.config import LimitSettings
+from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
 from forebay.actors.scheduling.gates import Gate, Unit
 from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.slots import SlotGate
@@ -30,16 +30,19 @@ _WORDS: Final = {
 }
 
 
-def budget_gates(name: str, limits: LimitSettings) -> list[Gate]:
+def budget_gates(
+    name: str, limits: LimitSettings, wall_clock: WallClock = SYSTEM_CLOCK
+) -> list[Gate]:
     """All but concurrency.
 
     Args:
         name: of the account or target, which the gates are named after.
+        wall_clock: windows of shape ``fixed`` end by it.
     """
-    return list(_budget_gates(name, limits))
+    return list(_budget_gates(name, limits, wall_clock))
 
 
-def _budget_gates(name: str, limits: LimitSettings) -> Iterator[Gate]:
+def _budget_gates(name: str, limits: LimitSettings, wall_clock: WallClock) -> Iterator[Gate]:
     if limits.rps is not None:
         burst = limits.burst if limits.burst and limits.rpm is None else max(1.0, limits.rps)
         yield RateGate(f"{name}: requests per second", Unit.REQUESTS, rate=limits.rps, burst=burst)
@@ -53,7 +56,13 @@ def _budget_gates(name: str, limits: LimitSettings) -> Iterator[Gate]:
         if limit is not None:
             what = f"{name}: {_WORDS[unit]} per minute"
             yield _gate(
-                what, unit, limit, _MINUTE, limits.minute_shape, _burst(unit, limit, limits)
+                what,
+                unit,
+                limit,
+                _MINUTE,
+                limits.minute_shape,
+                _burst(unit, limit, limits),
+                wall_clock,
             )
     per_day = {
         Unit.REQUESTS: limits.rpd,
@@ -65,10 +74,12 @@ def _budget_gates(name: str, limits: LimitSettings) -> Iterator[Gate]:
         if limit is not None:
             what = f"{name}: {_WORDS[unit]} per day"
             # A whole day's may be used at once: nobody has it trickle.
-            yield _gate(what, unit, limit, _DAY, limits.day_shape, limit)
+            yield _gate(what, unit, limit, _DAY, limits.day_shape, limit, wall_clock)
     for window in limits.windows:
         what = f"{name}: {_WORDS[window.unit]} per {window.seconds} s"
-        yield _gate(what, window.unit, window.limit, window.seconds, window.shape, window.limit)
+        yield _gate(
+            what, window.unit, window.limit, window.seconds, window.shape, window.limit, wall_clock
+        )
 
 
 def _burst(unit: Unit, limit: float, limits: LimitSettings) -> float:
@@ -77,7 +88,15 @@ def _burst(unit: Unit, limit: float, limits: LimitSettings) -> float:
     return limits.token_burst or max(1.0, limit / _MINUTE * _TOKEN_BURST_SECONDS)
 
 
-def _gate(name: str, unit: Unit, limit: float, window: float, shape: Shape, burst: float) -> Gate:
+def _gate(
+    name: str,
+    unit: Unit,
+    limit: float,
+    window: float,
+    shape: Shape,
+    burst: float,
+    wall_clock: WallClock,
+) -> Gate:
     match shape:
         case Shape.SMOOTH:
             return RateGate(name, unit, rate=limit / window, burst=burst)
@@ -86,7 +105,7 @@ def _gate(name: str, unit: Unit, limit: float, window: float, shape: Shape, burs
         case Shape.FIXED:
             # Windows end with whole multiples of their length since 1970: at full minutes, at
             # midnight UTC.
-            left = window - time.time() % window
+            left = window - wall_clock() % window
             return FixedWindowGate(
                 name, unit, limit=limit, window=window, ends_at=trio.current_time() + left
             )

@@ -7,7 +7,6 @@ with status 200, before any content, are failures like any other.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -105,7 +104,7 @@ async def refused(
             status=answer.status,
             headers=headers,
             error=error,
-            now=time.time(),
+            now=provider.wall_clock(),
             body=body,
         )
     )

@@ -10,15 +10,14 @@ import hashlib
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, Never, assert_never
 
 import trio
 
 from forebay.actors.gateway.gate_memories import json_object
 from forebay.actors.gateway.memories import recall, remember
 from forebay.actors.gateway.provider import Provider
-from forebay.actors.kernel import Actor, Message
+from forebay.actors.kernel import Actor
 from forebay.actors.stores import LearnedState, LearnedStore, StoreUnavailable
 from forebay.protocol.jsontext import InvalidJson, JsonObject, dumps, loads_object
 
@@ -103,19 +102,14 @@ def _server(provider: Provider) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class SaveNow(Message[None]):
-    """Save what has changed."""
-
-
-class LedgerActor(Actor[SaveNow]):
+class LedgerActor(Actor[Never]):
     """Saves now and then."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    async def handle(self, message: SaveNow) -> None:
-        await self._ledger.save()
+    async def handle(self, message: Never) -> Never:
+        assert_never(message)
 
     async def run(self) -> None:
         while True:

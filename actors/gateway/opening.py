@@ -17,6 +17,7 @@ from forebay.actors.gateway.ledger import LONGEST_SAVE, Ledger, LedgerActor
 from forebay.actors.gateway.provider_network import ProviderNetwork
 from forebay.actors.gateway.roster import Layers, Roster
 from forebay.actors.gateway.supervision import GatewayActor
+from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
 from forebay.actors.kernel import open_actor_system
 from forebay.actors.stores import ForgetfulLearnedStore, LearnedStore
 from forebay.actors.upstream import ImageFetcher
@@ -35,6 +36,7 @@ async def open_gateway(
     image_fetcher: ImageFetcher | None = None,
     learned_store: LearnedStore | None = None,
     environ: Mapping[str, str] | None = None,
+    wall_clock: WallClock = SYSTEM_CLOCK,
     check_waits: bool = False,
 ) -> AsyncIterator[Gateway]:
     """A running gateway without a server::
@@ -50,6 +52,7 @@ async def open_gateway(
         image_fetcher: gets the images that requests link to; None: from public addresses.
         learned_store: keeps what is learned of providers over restarts; None: it is forgotten.
         environ: has ``HTTPS_PROXY`` and its like; None: the process's own. Read once.
+        wall_clock: the time of day, for windows that end at midnight and resets that are told.
         check_waits: refuse waits between actors that could deadlock, for tests.
 
     Raises:
@@ -66,6 +69,7 @@ async def open_gateway(
         random,
         ledger,
         layers=Layers(model=MODEL_LAYER, provider=PROVIDER_LAYER),
+        wall_clock=wall_clock,
     )
     await ledger.recall(roster.providers)
     try:

@@ -6,7 +6,6 @@ What is done with it, by whom and when, is the business of its actor (``provider
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +31,7 @@ from forebay.actors.gateway.last_failure import LastFailure
 from forebay.actors.gateway.listing import Listing, ListingFailed, fetch_listing
 from forebay.actors.gateway.probing import ask_whether_well
 from forebay.actors.gateway.told_limits import ToldLimits
+from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
 from forebay.actors.scheduling.admission import Admission, Exclusion
 from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
@@ -90,14 +90,17 @@ class Provider:
         random: Random,
         *,
         batch_share: float = BATCH_SHARE,
+        wall_clock: WallClock = SYSTEM_CLOCK,
     ) -> None:
         """
         Args:
             batch_share: per cent of what the account allows, for the batch class.
+            wall_clock: what the provider says of times of day is held against it.
         """
         self.name = name
         self.profile = PROFILES[settings.kind]
         self.transport = transport
+        self.wall_clock = wall_clock
         self.listing = Listing()
         self.timeouts = call_timeouts(settings)
         self.settings = settings
@@ -110,7 +113,7 @@ class Provider:
             host: self._slots_of(number) for number, host in enumerate(self.hosts, 1)
         }
         account = Admission(f"{name}: admission")
-        gates = (account, *budget_gates(name, settings.limits))
+        gates = (account, *budget_gates(name, settings.limits, wall_clock))
         self.pool = Pool(name, gates, batch_share=batch_share)
         self.told_limits = ToldLimits(self.pool)
         self.exclusions = Exclusions(self.pool, account, one_account=self.profile.one_account)
@@ -182,7 +185,7 @@ class Provider:
             headers: names in lower case.
         """
         readings = self.profile.read_limits(
-            AnswerHead(status=status, headers=headers, now=time.time())
+            AnswerHead(status=status, headers=headers, now=self.wall_clock())
         )
         if readings:
             self.told_limits.hear(readings, grant, trio.current_time())
@@ -215,7 +218,7 @@ class Provider:
         name = f"{self.name}/{model_id}"
         settings = self.settings.targets.get(model_id)
         limits = LimitSettings() if settings is None else settings.limits
-        return (*budget_gates(name, limits), *slot_gates(name, limits))
+        return (*budget_gates(name, limits, self.wall_clock), *slot_gates(name, limits))
 
     def _price(self, model_id: str) -> Price | None:
         facts = self.facts_of(model_id)
@@ -322,7 +325,7 @@ class Provider:
             for number, host in enumerate(self.hosts, 1)
         }
         self.pool.change_batch_share(batch_share)
-        limits = budget_gates(self.name, settings.limits)
+        limits = budget_gates(self.name, settings.limits, self.wall_clock)
         self.pool.change_gates(_with_limits(self.pool.gates, limits, now))
         for model_id, target in self._targets.items():
             own_gates = self._own_gates(model_id)

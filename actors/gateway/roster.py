@@ -33,6 +33,7 @@ from forebay.actors.gateway.provider_actor import (
     give_up_for_now,
 )
 from forebay.actors.gateway.provider_network import ProviderNetwork
+from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
 from forebay.actors.kernel import (
     Actor,
     ActorState,
@@ -103,6 +104,7 @@ class Roster:
         ledger: Ledger,
         *,
         layers: Layers,
+        wall_clock: WallClock = SYSTEM_CLOCK,
     ) -> None:
         """
         Args:
@@ -118,6 +120,7 @@ class Roster:
         self._random = random
         self._ledger = ledger
         self._layers = layers
+        self._wall_clock = wall_clock
         self.providers = {name: self._new_provider(name, settings) for name in settings.providers}
         """By name. The mapping itself never changes: after an ``apply`` there is another one."""
         self.catalog = Catalog(settings, self.providers)
@@ -260,7 +263,14 @@ class Roster:
         defined = settings.providers[name]
         transport = self._transport_for(name, defined)
         share = settings.scheduling.batch_share
-        return Provider(name, defined, transport, self._random, batch_share=share)
+        return Provider(
+            name,
+            defined,
+            transport,
+            self._random,
+            batch_share=share,
+            wall_clock=self._wall_clock,
+        )
 
     def _transport_for(self, name: str, defined: ProviderSettings) -> httpx.AsyncBaseTransport:
         return self._transport or self._network.transport_for(name, defined)

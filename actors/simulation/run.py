@@ -146,7 +146,10 @@ class _Simulation:
         load = self._load
         async with (
             open_gateway(
-                self._settings, transport=_EmptyListings(), random=Random(load.seed)
+                self._settings,
+                transport=_EmptyListings(),
+                random=Random(load.seed),
+                wall_clock=lambda: self._clock.now,
             ) as gateway,
             trio.open_nursery() as nursery,
         ):

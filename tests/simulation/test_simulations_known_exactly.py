@@ -58,6 +58,16 @@ def test_half_of_a_limit_is_half_of_a_limit() -> None:
     assert summary.clients[0].waits.longest == 0
 
 
+def test_windows_that_end_at_full_minutes_end_so_in_virtual_time() -> None:
+    # A simulated day begins at midnight. All of a minute's five are taken at its beginning, and
+    # the gateway and the provider agree on when that is.
+    settings = settings_of({"rpm": 5, "minute_shape": "fixed"})
+    summary = run_of(settings, traffic_of(think_time=0, at_once=10), duration=590)
+    (provider,) = summary.providers
+    assert (provider.calls, provider.refused) == (50, 0)
+    assert summary.clients[0].waits.longest == pytest.approx(120, abs=2)
+
+
 @pytest.mark.parametrize("unit", ["rpm", "tpm", "concurrency"])
 def test_a_limit_that_binds_is_used_up_and_never_overrun(unit: str) -> None:
     limits = {"rpm": 60, "tpm": 12_000, "concurrency": 2}
