@@ -8,6 +8,12 @@ from forebay.actors.config.environment import settings_from_environment
 from forebay.actors.config.example import EXAMPLE_CONFIG
 from forebay.actors.config.loading import load_settings, parse_settings, with_address
 from forebay.actors.config.problems import ConfigError, Problem
+from forebay.actors.config.provider_sections import (
+    LimitSettings,
+    ProviderSettings,
+    TimeoutSettings,
+    TlsSettings,
+)
 from forebay.actors.config.sections import (
     KEPT_IN_MEMORY,
     ClientSettings,
@@ -15,15 +21,11 @@ from forebay.actors.config.sections import (
     Hold,
     ImageLinks,
     ImageSettings,
-    LimitSettings,
     ModelSettings,
     OnUnsupported,
-    ProviderSettings,
     SchedulingSettings,
     ServerSettings,
     StateSettings,
-    TimeoutSettings,
-    TlsSettings,
     UnknownModel,
     WaitSettings,
 )

@@ -1,126 +1,27 @@
 """Rules that tie several settings together, within a section and between sections.
 
-Each rule looks through a :class:`View`, which knows what is wrong by itself. So it can be asked of
-a configuration with other mistakes in it, and all are told in one run: a rule that needs a wrong
-value says nothing, and a name stays a name whatever stands under it.
+Each rule looks through a :class:`~forebay.actors.config.views.View`, which knows what is wrong by
+itself. So it can be asked of a configuration with other mistakes in it, and all are told in one
+run: a rule that needs a wrong value says nothing, and a name stays a name whatever stands under it.
+Those of a provider are in :mod:`~forebay.actors.config.provider_agreement`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from forebay.actors.config.problems import Fault, Location, did_you_mean
+from forebay.actors.config.provider_agreement import within_provider
 from forebay.actors.config.values import is_loopback
-from forebay.protocol.providers import PROFILES
+from forebay.actors.config.views import Rule, View
 
-_CREDENTIAL_HEADERS: Final = frozenset({"authorization", "x-api-key", "api-key"})
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})
-_TLS_FILES: Final = ("ca_file", "client_cert", "client_key")
-_NO: Final = frozenset({"false", "no", "off", "0", "f", "n"})
-"""As pydantic reads them."""
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-
-
-class View:
-    """A part of a configuration, validated or as it was written, and what is wrong in it."""
-
-    def __init__(
-        self,
-        data: object,
-        *,
-        wrong: Collection[Location] = (),
-        fallback: BaseModel | None = None,
-        at: Location = (),
-    ) -> None:
-        """
-        Args:
-            data: validated sections, or text, lists and mappings.
-            wrong: where values are wrong by themselves, counted from the top.
-            fallback: has the value of what ``data`` leaves out.
-            at: where ``data`` stands, counted from the top.
-        """
-        self._data = data
-        self._wrong = wrong
-        self._fallback = fallback
-        self._at = at
-
-    def below(self, *parts: str | int) -> View:
-        """The part that stands there."""
-        fallback = _found(self._fallback, parts)
-        return View(
-            _found(self._data, parts),
-            wrong=self._wrong,
-            fallback=fallback if isinstance(fallback, BaseModel) else None,
-            at=(*self._at, *parts),
-        )
-
-    def is_wrong(self, *parts: str | int) -> bool:
-        """Whether the value there, or something that it stands in, is wrong."""
-        at = (*self._at, *parts)
-        return any(at[:length] in self._wrong for length in range(len(at) + 1))
-
-    def given(self, *parts: str | int) -> bool:
-        """Whether there is a value, right or wrong."""
-        return _found(self._data, parts) is not None
-
-    def known(self, *parts: str | int) -> object:
-        """The value there; None if there is none, or a wrong one."""
-        if self.is_wrong(*parts):
-            return None
-        value = _found(self._data, parts)
-        return _found(self._fallback, parts) if value is None else value
-
-    def text(self, *parts: str | int) -> str | None:
-        """The text there, secret or not, if it is known."""
-        value = self.known(*parts)
-        if isinstance(value, SecretStr):
-            return value.get_secret_value()
-        return value if isinstance(value, str) else None
-
-    def number(self, *parts: str | int) -> int | None:
-        """The whole number there, which may be written as text, if it is known."""
-        value = self.known(*parts)
-        try:
-            return int(value) if isinstance(value, int | str | float) else None
-        except (ValueError, OverflowError):
-            return None
-
-    def names(self, *parts: str | int) -> list[str]:
-        """The names in the mapping there, also those of what is wrong."""
-        found = _found(self._data, parts)
-        if not isinstance(found, Mapping):
-            return []
-        return [name for name in found if isinstance(name, str)]
-
-    def items(self, *parts: str | int) -> list[tuple[int, str]]:
-        """The texts in the list there, as far as they are known, with their positions."""
-        found = self.known(*parts)
-        if not isinstance(found, list | tuple):
-            return []
-        texts = [(index, self.text(*parts, index)) for index in range(len(found))]
-        return [(index, text) for index, text in texts if text is not None]
-
-
-def _found(data: object, parts: Location) -> object:
-    for part in parts:
-        match data:
-            case BaseModel():
-                data = getattr(data, str(part), None)
-            case Mapping():
-                data = data.get(part)
-            case list() | tuple() if isinstance(part, int) and part < len(data):
-                data = data[part]
-            case _:
-                return None
-    return data
-
-
-Rule: TypeAlias = Callable[[View], Iterator[Fault]]
 
 # Within a section; locations count from the section.
 
@@ -133,66 +34,6 @@ def within_server(server: View) -> Iterator[Fault]:
             message="must be at least max_body_bytes, or the largest request never fits",
             echo=True,
         )
-
-
-def within_provider(provider: View) -> Iterator[Fault]:
-    kind = provider.text("kind")
-    profile = None if kind is None else PROFILES.get(kind)
-    if profile is None:
-        return
-    if provider.given("hosts"):
-        hosts = [host.rstrip("/") for _, host in provider.items("hosts")]
-        if not profile.takes_hosts:
-            yield Fault(
-                at=("hosts",),
-                message=f"is not for providers of kind {kind}",
-                fix="use base_url, and one provider for each server",
-            )
-        elif provider.given("base_url"):
-            yield Fault(at=("hosts",), message="and base_url exclude each other", fix="keep one")
-        if len(set(hosts)) < len(hosts):
-            yield Fault(at=("hosts",), message="names a host twice")
-    elif not provider.given("base_url") and profile.default_base_url is None:
-        yield Fault(at=("base_url",), message=f"is required for providers of kind {kind}")
-    credentials = {name.lower() for name in provider.names("headers")} & _CREDENTIAL_HEADERS
-    needs_key = profile.needs_key and (
-        profile.needs_key_elsewhere or not provider.given("base_url")
-    )
-    if needs_key and not provider.given("api_key") and not credentials:
-        yield Fault(
-            at=("api_key",),
-            message=f"is required for providers of kind {kind}",
-            fix='write it as in api_key: "${NAME}", with the key in the environment',
-        )
-    yield from _within_tls(provider)
-
-
-def _within_tls(provider: View) -> Iterator[Fault]:
-    is_unverified = _is_no(provider.known("tls", "verify"))
-    urls = [provider.text("base_url"), *(host for _, host in provider.items("hosts"))]
-    known = [url for url in urls if url is not None]
-    if (
-        (is_unverified or any(provider.given("tls", name) for name in _TLS_FILES))
-        and known
-        and not any(url.startswith("https:") for url in known)
-    ):
-        yield Fault(
-            at=("tls",),
-            message="is of no use: no address of this provider begins with https://",
-            fix="write https:// there, or remove it",
-        )
-    if is_unverified and provider.given("tls", "ca_file"):
-        yield Fault(
-            at=("tls", "ca_file"), message="and verify: false exclude each other", fix="keep one"
-        )
-    for name in ("client_key", "client_key_password"):
-        if provider.given("tls", name) and not provider.given("tls", "client_cert"):
-            yield Fault(at=("tls", name), message="is of no use without client_cert")
-
-
-def _is_no(value: object) -> bool:
-    """A bool may be written as text."""
-    return value is False or (isinstance(value, str) and value.lower() in _NO)
 
 
 def within_model(model: View) -> Iterator[Fault]:

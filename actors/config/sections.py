@@ -1,56 +1,40 @@
 """The sections of the configuration, each valid in itself. All times are milliseconds.
 
-What ties settings to each other is in :mod:`~forebay.actors.config.agreement`.
+Those of a provider are in :mod:`~forebay.actors.config.provider_sections`; what ties settings to
+each other is in :mod:`~forebay.actors.config.agreement`.
 docs/configuration.md says what each setting is for; a test holds it to these classes.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
-from forebay.actors.config.agreement import (
-    Rule,
-    View,
-    within_defaults,
-    within_model,
-    within_provider,
-    within_server,
-)
-from forebay.actors.config.problems import Fault, broken, did_you_mean
+from forebay.actors.config.agreement import within_defaults, within_model, within_server
+from forebay.actors.config.strict_sections import StrictSettings, in_agreement
 from forebay.actors.config.values import (
     AddressRange,
     BindHost,
     Bytes,
     Count,
     FilePath,
-    Headers,
-    HttpUrl,
     Key,
     LongMilliseconds,
     Milliseconds,
-    ModelId,
     ModelName,
-    Named,
     NotNegative,
     Number,
     Port,
-    ProxyUrl,
-    Rate,
-    Section,
     SomeMilliseconds,
     SomeOf,
     Target,
     Weight,
 )
 from forebay.actors.scheduling.flows import TrafficClass
-from forebay.actors.scheduling.gates import Unit
 from forebay.actors.scheduling.lanes import Strategy
-from forebay.actors.scheduling.windows import Shape
-from forebay.protocol.dialects.base import Prefill, ReasoningField
-from forebay.protocol.providers import PROFILES
+from forebay.protocol.dialects.base import ReasoningField
 
 
 class Hold(StrEnum):
@@ -83,29 +67,6 @@ class UnknownModel(StrEnum):
     """The default model of the request's dialect serves it."""
 
 
-class StrictSettings(BaseModel):
-    """Base of every section: no unknown keys, no changes, no values in pydantic's own errors."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        hide_input_in_errors=True,
-        validate_default=True,
-        populate_by_name=True,
-    )
-
-
-SectionT = TypeVar("SectionT", bound=StrictSettings)
-
-
-def _in_agreement(section: SectionT, rule: Rule) -> SectionT:
-    """``section``, if what ``rule`` ties together agrees."""
-    faults = list(rule(View(section)))
-    if faults:
-        raise broken(*faults)
-    return section
-
-
 class ServerSettings(StrictSettings):
     """The gateway's own socket and what its connections may cost."""
 
@@ -135,7 +96,7 @@ class ServerSettings(StrictSettings):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        return _in_agreement(self, within_server)
+        return in_agreement(self, within_server)
 
 
 class WaitSettings(StrictSettings):
@@ -177,15 +138,6 @@ class ImageSettings(StrictSettings):
     """How long getting one of them may take."""
 
 
-class WindowSettings(StrictSettings):
-    """A limit by a window of a length of its own."""
-
-    limit: Count
-    seconds: Annotated[Count, Field(le=366 * 86_400)]
-    unit: Unit = Unit.REQUESTS
-    shape: Shape = Shape.ROLLING
-
-
 KEPT_IN_MEMORY = ":memory:"
 """Instead of a path: nothing is kept over a restart."""
 
@@ -203,121 +155,6 @@ class StateSettings(StrictSettings):
     """Of these answers and the conversations that led to them."""
     keep_ms: LongMilliseconds = 30 * 24 * 3600 * 1000
     """How long an answer is kept: as long as OpenAI keeps them."""
-
-
-class LimitSettings(StrictSettings):
-    """What a provider, or one of its models, allows. None: not configured, learned from the
-    provider's answers."""
-
-    rps: Rate | None = None
-    """Requests per second."""
-    rpm: Rate | None = None
-    """Requests per minute."""
-    rpd: Count | None = None
-    """Requests per day."""
-    tpm: Count | None = None
-    """Tokens per minute, input and output together."""
-    tpd: Count | None = None
-    """Tokens per day."""
-    itpm: Count | None = None
-    """Tokens of input per minute, where they are counted apart."""
-    otpm: Count | None = None
-    """Tokens of output per minute."""
-    itpd: Count | None = None
-    otpd: Count | None = None
-    concurrency: Count | None = None
-    """Calls at once; of an Ollama provider, per host."""
-    burst: Count | None = None
-    """Requests that may start back to back after a quiet time."""
-    token_burst: Count | None = None
-    """Tokens that may be taken back to back after a quiet time."""
-    minute_shape: Shape = Shape.SMOOTH
-    """How the limits per minute come back."""
-    day_shape: Shape = Shape.ROLLING
-    """How the limits per day come back; ``fixed``: at midnight UTC."""
-    windows: tuple[WindowSettings, ...] = ()
-    """More limits, by windows of other lengths."""
-
-
-class PriceSettings(StrictSettings):
-    """US dollars for a million tokens."""
-
-    input: NotNegative
-    output: NotNegative = 0.0
-
-
-class TargetSettings(StrictSettings):
-    """What is particular to one model of a provider."""
-
-    limits: Section[LimitSettings] = LimitSettings()
-    """Beside those of the account."""
-    price: PriceSettings | None = None
-    """None: not known."""
-
-
-class TimeoutSettings(StrictSettings):
-    """What bounds a call that has started. Waiting never counts against it."""
-
-    connect_ms: SomeMilliseconds = 10_000
-    first_byte_ms: SomeMilliseconds = 600_000
-    """From the request sent to the first byte of the answer."""
-    between_bytes_ms: SomeMilliseconds = 300_000
-
-
-class TlsSettings(StrictSettings):
-    """How a provider's connections do TLS. Files are PEM, from the folder of the configuration
-    file."""
-
-    ca_file: FilePath | None = None
-    """The authorities that are trusted. None: the system's."""
-    client_cert: FilePath | None = None
-    """As whom the gateway comes."""
-    client_key: FilePath | None = None
-    """None: it is in ``client_cert``."""
-    client_key_password: SecretStr | None = None
-    verify: bool = True
-    """False: whoever answers is taken for the provider."""
-
-
-def _known_kind(kind: str) -> str:
-    if kind not in PROFILES:
-        raise broken(
-            Fault(
-                message=f"must be one of {', '.join(sorted(PROFILES))}",
-                fix=did_you_mean(kind, PROFILES),
-                echo=True,
-            )
-        )
-    return kind
-
-
-class ProviderSettings(StrictSettings):
-    """One account at one upstream."""
-
-    kind: Annotated[str, AfterValidator(_known_kind)]
-    """A key of :data:`forebay.protocol.providers.PROFILES`."""
-    base_url: HttpUrl | None = None
-    """None: the kind's own. Without a trailing slash."""
-    hosts: SomeOf[HttpUrl] | None = None
-    """Several equal servers, each with its own slots, for the kinds that can have them."""
-    api_key: Key | None = None
-    headers: Headers = Field(default_factory=dict)
-    """Sent with every call; names in lower case."""
-    limits: Section[LimitSettings] = LimitSettings()
-    """Of the whole account."""
-    targets: Named[ModelId, TargetSettings] = Field(default_factory=dict)
-    """By the provider's own id of the model."""
-    timeouts: Section[TimeoutSettings] = TimeoutSettings()
-    tls: Section[TlsSettings] = TlsSettings()
-    proxy: ProxyUrl | None = None
-    """None: as the environment says. ``none``: none."""
-    prefill: Prefill | None = None
-    """How its models go on with a turn of their own. None: as is known of the kind, the address
-    and the listing."""
-
-    @model_validator(mode="after")
-    def _agrees(self) -> Self:
-        return _in_agreement(self, within_provider)
 
 
 class ModelSettings(StrictSettings):
@@ -346,7 +183,7 @@ class ModelSettings(StrictSettings):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        return _in_agreement(self, within_model)
+        return in_agreement(self, within_model)
 
 
 class Defaults(StrictSettings):
@@ -365,7 +202,7 @@ class Defaults(StrictSettings):
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
-        return _in_agreement(self, within_defaults)
+        return in_agreement(self, within_defaults)
 
 
 class SpokenDialect(StrEnum):

@@ -6,8 +6,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from forebay.actors.config.agreement import View, between_sections
+from forebay.actors.config.agreement import between_sections
 from forebay.actors.config.problems import broken
+from forebay.actors.config.provider_sections import ProviderSettings
 from forebay.actors.config.sections import (
     ClientSettings,
     Defaults,
@@ -15,13 +16,12 @@ from forebay.actors.config.sections import (
     ImageSettings,
     ModelSettings,
     OnUnsupported,
-    ProviderSettings,
     SchedulingSettings,
     ServerSettings,
     StateSettings,
-    StrictSettings,
     WaitSettings,
 )
+from forebay.actors.config.strict_sections import StrictSettings
 from forebay.actors.config.values import (
     ModelName,
     Named,
@@ -30,6 +30,7 @@ from forebay.actors.config.values import (
     SomeOf,
     split_target,
 )
+from forebay.actors.config.views import View
 
 
 class Settings(StrictSettings):

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from forebay.actors.config.problems import Fault
-from forebay.actors.config.sections import TlsSettings
+from forebay.actors.config.provider_sections import TlsSettings
 from forebay.actors.config.settings import Settings
 from forebay.actors.upstream.tls import TlsFileWrong, TlsOptions, client_context
 

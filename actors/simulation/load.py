@@ -13,8 +13,8 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from forebay.actors.config import LimitSettings
 from forebay.actors.config.problems import Fault, broken, did_you_mean
-from forebay.actors.config.sections import StrictSettings
 from forebay.actors.config.settings import Settings
+from forebay.actors.config.strict_sections import StrictSettings
 from forebay.actors.config.values import (
     Count,
     ModelName,

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from forebay.actors.config.problems import Fault, broken
-from forebay.actors.config.sections import StrictSettings
+from forebay.actors.config.strict_sections import StrictSettings
 from forebay.actors.config.values import Number, SomeOf
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
