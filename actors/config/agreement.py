@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from forebay.actors.config.problems import Fault, Location, did_you_mean
-from forebay.actors.config.provider_agreement import within_provider
+from forebay.actors.config.provider_agreement import within_provider, within_target
 from forebay.actors.config.values import is_loopback
 from forebay.actors.config.views import Rule, View
 
@@ -278,6 +278,11 @@ def disagreements(data: object, wrong: Collection[Location], *, fallback: BaseMo
         (within_server, ("server",)),
         (within_defaults, ("defaults",)),
         *((within_provider, ("providers", name)) for name in settings.names("providers")),
+        *(
+            (within_target, ("providers", name, "targets", model_id))
+            for name in settings.names("providers")
+            for model_id in settings.names("providers", name, "targets")
+        ),
         *((within_model, ("models", name)) for name in settings.names("models")),
     ]
     faults = [

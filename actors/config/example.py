@@ -81,6 +81,13 @@ providers:
       #gpt-5-mini:
         #limits: {tpm: 100000}     # beside those of the account
         #price: {input: 0.25, output: 2.0}  # US dollars for a million tokens
+        #capabilities: [tools, vision]  # what of this is left out is as the provider lists it,
+        #lacks: [audio]            # or else as is known of the model
+        #context_tokens: 400000    # prompt and answer together
+        #max_output_tokens: 128000
+        #deprecated: false         # true: its provider is about to take it away
+    #listing_refresh_ms: 600000    # how often it is asked which models it has
+    #local: false                  # whether its models run here; left out, as its address tells
 
   #anthropic:
     #kind: anthropic

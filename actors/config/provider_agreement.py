@@ -47,6 +47,19 @@ def within_provider(provider: View) -> Iterator[Fault]:
     yield from _within_tls(provider)
 
 
+def within_target(target: View) -> Iterator[Fault]:
+    """Of one model of a provider; locations count from the model."""
+    able = {capability for _, capability in target.items("capabilities")}
+    for index, capability in target.items("lacks"):
+        if capability in able:
+            yield Fault(
+                at=("lacks", index),
+                message="is among the capabilities, too",
+                fix="keep it in one of the two lists",
+                echo=True,
+            )
+
+
 def _within_tls(provider: View) -> Iterator[Fault]:
     is_unverified = _is_no(provider.known("tls", "verify"))
     urls = [provider.text("base_url"), *(host for _, host in provider.items("hosts"))]

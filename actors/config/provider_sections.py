@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from forebay.actors.config.problems import Fault, broken, did_you_mean
-from forebay.actors.config.provider_agreement import within_provider
+from forebay.actors.config.provider_agreement import within_provider, within_target
 from forebay.actors.config.strict_sections import StrictSettings, in_agreement
 from forebay.actors.config.values import (
     Count,
@@ -26,6 +26,7 @@ from forebay.actors.config.values import (
 )
 from forebay.actors.scheduling.gates import Unit
 from forebay.actors.scheduling.windows import Shape
+from forebay.protocol.canonical.listed_models import Capability
 from forebay.protocol.dialects.base import Prefill
 from forebay.protocol.providers import PROFILES
 
@@ -86,7 +87,21 @@ class TargetSettings(StrictSettings):
     limits: Section[LimitSettings] = LimitSettings()
     """Beside those of the account."""
     price: PriceSettings | None = None
-    """None: not known."""
+    """None: as the provider's listing or the table of prices says."""
+    capabilities: tuple[Capability, ...] = ()
+    """What the model can do, beside what is known of it."""
+    lacks: tuple[Capability, ...] = ()
+    """What it can't do, whatever is known of it."""
+    context_tokens: Count | None = None
+    """Prompt and answer together. None: as is known of it."""
+    max_output_tokens: Count | None = None
+    """The longest answer. None: as is known of it."""
+    deprecated: bool | None = None
+    """Its provider will take it away. None: as is known of it."""
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        return in_agreement(self, within_target)
 
 
 class TimeoutSettings(StrictSettings):
@@ -148,6 +163,11 @@ class ProviderSettings(StrictSettings):
     prefill: Prefill | None = None
     """How its models go on with a turn of their own. None: as is known of the kind, the address
     and the listing."""
+
+    local: bool | None = None
+    """Its models run here, not at somebody else's. None: as its addresses tell."""
+    listing_refresh_ms: SomeMilliseconds = 600_000
+    """How often it is asked which models it has."""
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:

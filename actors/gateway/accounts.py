@@ -22,13 +22,13 @@ def hosts_of(settings: ProviderSettings) -> tuple[str, ...]:
     return settings.hosts or (settings.base_url or PROFILES[settings.kind].default_base_url or "",)
 
 
-def is_local(settings: ProviderSettings) -> bool:
+def is_near(settings: ProviderSettings) -> bool:
     """Whether all servers of the provider are in this machine or its own network, as far as their
     addresses tell."""
-    return all(map(_is_near, hosts_of(settings)))
+    return all(map(_is_near_host, hosts_of(settings)))
 
 
-def _is_near(url: str) -> bool:
+def _is_near_host(url: str) -> bool:
     host = (urlsplit(url).hostname or "").rstrip(".")
     try:
         address = ipaddress.ip_address(host)

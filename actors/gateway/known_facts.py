@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from forebay.actors.config import ProviderSettings
-from forebay.actors.gateway.accounts import hosts_of, is_local
+from forebay.actors.gateway.accounts import hosts_of, is_near
 from forebay.actors.gateway.listing import Listing
 from forebay.protocol.canonical.listed_models import Capability
 from forebay.protocol.canonical.model_facts import ModelFacts, listed_facts
@@ -31,14 +31,14 @@ class KnownFacts:
         self._profile = profile
         self._listing = listing
         self._settings = settings
-        self._is_local = is_local(settings)
+        self._is_near = is_near(settings)
         self._of_listing = listing.models
         self._kept: dict[str, ModelFacts] = {}
 
     def change(self, settings: ProviderSettings) -> None:
         """Go on with other settings."""
         self._settings = settings
-        self._is_local = is_local(settings)
+        self._is_near = is_near(settings)
         self._kept = {}
 
     def of(self, model_id: str) -> ModelFacts:
@@ -74,14 +74,28 @@ class KnownFacts:
 
     def _configured(self, model_id: str) -> ModelFacts:
         settings = self._settings.targets.get(model_id)
-        if settings is None or settings.price is None:
+        if settings is None:
             return ModelFacts()
-        return ModelFacts(price_input=settings.price.input, price_output=settings.price.output)
+        price = settings.price
+        return ModelFacts(
+            capabilities=frozenset(settings.capabilities),
+            lacks=frozenset(settings.lacks),
+            context_tokens=settings.context_tokens,
+            max_output_tokens=settings.max_output_tokens,
+            price_input=None if price is None else price.input,
+            price_output=None if price is None else price.output,
+            deprecated=settings.deprecated,
+        )
 
     def _of_kind(self, model_id: str) -> ModelFacts:
         continues = self.traits_of(model_id).prefill is not Prefill.NONE
         return ModelFacts(
             capabilities=_CONTINUES if continues else frozenset(),
             lacks=frozenset() if continues else _CONTINUES,
-            is_local=self._is_local and not self._profile.is_passed_on(model_id),
+            is_local=self._is_local_at(model_id),
         )
+
+    def _is_local_at(self, model_id: str) -> bool:
+        if self._settings.local is not None:
+            return self._settings.local
+        return self._is_near and not self._profile.is_passed_on(model_id)

@@ -59,7 +59,6 @@ _REFUSALS_TO_PACE_CONFIGURED = 4
 _FREE = Price(0.0, 0.0)
 """What a model of one's own costs where nobody says."""
 _LISTING_RETRY = 60.0
-_LISTING_REFRESH = 600.0
 _LISTING_SOONEST = 5.0
 """However often clients ask for a model that is not there."""
 
@@ -382,11 +381,11 @@ class Provider:
     async def keep_listing(self) -> None:
         """Keep the listing fresh, until cancelled."""
         while True:
-            pause = _LISTING_REFRESH
+            pause = self.settings.listing_refresh_ms / 1000
             try:
                 await self.refresh_listing()
             except ListingFailed as failure:
-                pause = _LISTING_RETRY
+                pause = min(pause, _LISTING_RETRY)
                 if self.listing.failed(str(failure)):
                     _log.warning("provider %s lists no models: %s", self.name, failure)
             with trio.move_on_after(pause):

@@ -557,3 +557,22 @@ def test_embedders_get_the_same_problems_without_lines(data: dict[str, object], 
     with pytest.raises(ConfigError) as caught:
         parse_settings(data)
     assert str(caught.value) == line
+
+
+def test_what_a_model_can_and_can_not_do_is_checked_word_by_word() -> None:
+    text = """
+providers:
+  up:
+    kind: ollama
+    targets:
+      m: {capabilities: [vision, tool], lacks: [audio]}
+      n: {capabilities: [tools, vision], lacks: [vision], context_tokens: 0}
+"""
+    assert lines(text) == [
+        "f:6: providers.up.targets.m.capabilities[1]: must be one of chat, completion, embedding,"
+        " tools, parallel_tools, json_schema, vision, audio, thinking, prefix_continuation"
+        " (you wrote tool); did you mean 'tools'?",
+        "f:7: providers.up.targets.n.lacks[0]: is among the capabilities, too (you wrote vision);"
+        " keep it in one of the two lists",
+        "f:7: providers.up.targets.n.context_tokens: must be greater than 0 (you wrote 0)",
+    ]

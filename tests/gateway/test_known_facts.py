@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from forebay.actors.config import ProviderSettings
-from forebay.actors.gateway.accounts import is_local
+from forebay.actors.gateway.accounts import is_near
 from forebay.actors.gateway.provider import Provider
 from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.canonical.model_facts import ModelFacts
@@ -35,6 +35,26 @@ async def test_the_configuration_comes_before_the_listing() -> None:
     assert up.facts_of("m").can(Capability.TOOLS)
     assert up.facts_of("n").price_input == 3.0
     assert up.facts_of("n").can(Capability.VISION) is None
+
+
+async def test_all_that_the_configuration_may_say_of_a_model() -> None:
+    said = {
+        "capabilities": ["vision", "json_schema"],
+        "lacks": ["tools"],
+        "context_tokens": 8192,
+        "max_output_tokens": 1024,
+        "deprecated": True,
+    }
+    up = provider(settings(targets={"m": said}))
+    listed = ListedModel("m", 4096, capabilities=frozenset({Capability.TOOLS, Capability.CHAT}))
+    up.listing.update([listed], 0.0)
+    assert up.facts_of("m") == ModelFacts(
+        capabilities=frozenset({Capability.CHAT, Capability.VISION, Capability.JSON_SCHEMA}),
+        lacks=frozenset({Capability.TOOLS, Capability.PREFIX_CONTINUATION}),
+        context_tokens=8192,
+        max_output_tokens=1024,
+        deprecated=True,
+    )
 
 
 async def test_a_fresh_listing_and_a_changed_configuration_are_heard_at_once() -> None:
@@ -93,13 +113,21 @@ async def test_whether_a_model_goes_on_with_its_own_turn_is_known_of_its_kind(
     ],
 )
 def test_private_addresses_and_names_are_local(url: str, local: bool) -> None:
-    assert is_local(settings(base_url=url)) is local
+    assert is_near(settings(base_url=url)) is local
 
 
 async def test_models_of_the_cloud_are_not_local_wherever_they_are_asked_for() -> None:
     up = provider(settings("ollama", base_url="http://127.0.0.1:11434"))
     assert up.facts_of("llama3.2").is_local
     assert not up.facts_of("gpt-oss:120b-cloud").is_local
+
+
+async def test_what_is_local_may_be_configured() -> None:
+    ours = provider(settings(local=True))
+    assert ours.facts_of("m").is_local
+    theirs = provider(settings("ollama", base_url="http://127.0.0.1:11434", local=False))
+    assert not theirs.facts_of("m").is_local
+    assert theirs.target("m").pooled.price is None
 
 
 async def test_names_that_clients_make_up_are_not_kept_for_ever() -> None:
