@@ -34,7 +34,8 @@ from forebay.actors.scheduling.gates import (
     RefusedBy,
     Unit,
 )
-from forebay.actors.scheduling.learned_episode import Episode, Sent
+from forebay.actors.scheduling.learned_calls import CallsUnderWay, Sent
+from forebay.actors.scheduling.learned_episode import Episode
 from forebay.actors.scheduling.learned_pace import Pace
 from forebay.actors.scheduling.learned_rate import RateEstimate
 from forebay.actors.scheduling.learned_slots import SlotSearch
@@ -56,9 +57,6 @@ _ESTABLISHED = 4
 _SAME_COUNT = 4
 _TIGHT = 1.5
 _NOTHING_SENT = frozenset({Ending.UNUSED, Ending.UNREACHABLE, Ending.OVERLOADED})
-_MOST_AT_A_MOMENT = 20
-"""Refusals, after which time has to pass."""
-_LEAST_PAUSE = 0.01
 
 
 class LearnedLimit(Gate):
@@ -79,7 +77,7 @@ class LearnedLimit(Gate):
                 rate is configured and a refusal is likely a matter of clocks.
         """
         super().__init__(name)
-        self._calls: dict[Call, Sent] = {}
+        self._calls = CallsUnderWay()
         self._service = ServiceTime()
         self._slots = SlotSearch(initial_slots, self._service)
         self._paces: list[Pace] = []
@@ -87,13 +85,13 @@ class LearnedLimit(Gate):
         """What was sent and not refused."""
         self._crossings = Crossings()
         self._episode: Episode | None = None
+        self._passed_serial = 0
+        """The call that ended the last one."""
         self._refusals_to_pace = refusals_to_pace
         self._recent: deque[bool] = deque(maxlen=_RECENT_CALLS)
         self._busy_at_refusals: deque[int] = deque(maxlen=_SAME_COUNT)
         self._any_accepted = False
         self._paused_until = -inf
-        self._last_refusal = -inf
-        self._refused_now = 0
         self._backoff = Backoff(initial=0.05, cap=20.0, random=random)
         self._round_trip = 0.0
         self._patience = _UNKNOWN_PATIENCE
@@ -118,10 +116,9 @@ class LearnedLimit(Gate):
         return ready
 
     def take(self, call: Call, now: float) -> None:
-        level = len(self._calls) + 1
         demand = call.demand
         before = self._sums
-        self._calls[call] = Sent(level, before)
+        level = self._calls.add(call, before)
         if now - self._last_take > _QUIET_SECONDS:
             self._burst_from = (now, before)
         self._last_take = now
@@ -150,16 +147,11 @@ class LearnedLimit(Gate):
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
         if outcome.ending is Ending.REFUSED:
-            sent = self._forget_refused(call)
+            sent = self._calls.remove_refused(call)
             self._revert(call.demand)
             self._refused(call, sent, outcome, now)
-            self._refused_now = self._refused_now + 1 if now == self._last_refusal else 1
-            self._last_refusal = now
-            if self._refused_now >= _MOST_AT_A_MOMENT:
-                # Whatever was concluded from these: not again in the same moment.
-                self._paused_until = max(self._paused_until, now + _LEAST_PAUSE)
             return
-        del self._calls[call]
+        self._calls.remove(call)
         self._slots.ended()
         if outcome.ending is Ending.SERVED:
             self._service.add(now - call.started_at)
@@ -188,18 +180,6 @@ class LearnedLimit(Gate):
         for pace in self._paces:
             pace.give_back(demand.of(pace.unit))
 
-    def _forget_refused(self, refused: Call) -> Sent:
-        """A refused call never held a slot: those that started after it were fewer by one."""
-        forgotten = self._calls[refused]
-        is_later = False
-        for call, sent in self._calls.items():
-            if call is refused:
-                is_later = True
-            elif is_later:
-                self._calls[call] = Sent(sent.level - 1, sent.before)
-        del self._calls[refused]
-        return forgotten
-
     # Refusals.
 
     def _refused(self, call: Call, sent: Sent, outcome: Outcome, now: float) -> None:
@@ -211,7 +191,7 @@ class LearnedLimit(Gate):
             )
         self._round_trip = max(now - call.started_at, 0.9 * self._round_trip)
         self._patience = min(_LONGEST_PATIENCE, 2 * self._round_trip + 0.01)
-        busy = self._surely_accepted(now)
+        busy = self._calls.older_than(self._patience, now)
         self._slots.prove(busy, now)
         tried = len(self._calls) + 1
         hint = outcome.hint
@@ -229,7 +209,7 @@ class LearnedLimit(Gate):
         self._recent.append(False)
         if hint is not None and hint.unit is not None:
             self._pace_as_told(hint, hint.unit, call.demand, now)
-        if not self._is_news(call, now):
+        if not self._is_news(call, sent, now):
             return
         episode = self._episode
         if episode is None:
@@ -240,14 +220,6 @@ class LearnedLimit(Gate):
             culprit = self._culprit(hint)
             episode = self._episode = Episode(call.started_at, culprit)
         self._pause(episode, call, outcome, now)
-
-    def _surely_accepted(self, now: float) -> int:
-        young = 0
-        for call in reversed(self._calls):
-            if now - call.started_at > self._patience:
-                break
-            young += 1
-        return len(self._calls) - young
 
     def _refused_for_slots(self, tried: int, outcome: Outcome, now: float) -> None:
         self._slots.refused(tried, min(len(self._calls), tried - 1), outcome.retry_after or 0, now)
@@ -269,17 +241,16 @@ class LearnedLimit(Gate):
                     return pace
         return min(self._paces, key=_slack, default=None)
 
-    def _is_news(self, call: Call, now: float) -> bool:
+    def _is_news(self, call: Call, sent: Sent, now: float) -> bool:
         """Whether a refusal says more than the one before."""
-        episode, start = self._episode, call.started_at
+        episode = self._episode
         if episode is None:
-            last = self._crossings.last
-            return last is None or start > last.passed_at
+            return sent.serial > self._passed_serial
         if episode.candidate is None:
-            return start > episode.heard_at or not episode.times
+            return sent.serial > episode.heard_serial or not episode.times
         if episode.candidate is call:
             return True
-        if start < episode.candidate.started_at:
+        if sent.serial < episode.candidate_serial:
             episode.sums = episode.sums.less(call.demand)
             return False
         self._close(episode, now)
@@ -297,7 +268,7 @@ class LearnedLimit(Gate):
             episode.crossed = False
         episode.times += 1
         episode.last_at = call.started_at
-        episode.heard_at = now
+        episode.heard_serial = self._calls.serial
         episode.asked_wait = outcome.retry_after or 0.0
         if episode.pace is None:
             wait = self._backoff.next()
@@ -310,14 +281,14 @@ class LearnedLimit(Gate):
 
     def _go_on(self, episode: Episode, call: Call, now: float) -> None:
         if episode.candidate is None:
-            if now > episode.last_at:
-                self._try_again(episode, call, now)
+            self._try_again(episode, call, now)
         elif now - episode.candidate.started_at > self._patience:
             self._close(episode, now)
 
     def _try_again(self, episode: Episode, call: Call, now: float) -> None:
         """What will have been learned if this call is not refused is made use of at once."""
         episode.candidate = call
+        episode.candidate_serial = self._calls.serial
         episode.sums = self._sums
         if episode.times >= _STUCK:
             self._paused_until = now + self._patience
@@ -368,6 +339,7 @@ class LearnedLimit(Gate):
         """The place was let through."""
         assert episode.candidate is not None
         self._episode = None
+        self._passed_serial = episode.candidate_serial
         self._paused_until = min(self._paused_until, now)
         self._crossings.add(Crossing(episode.last_at, episode.candidate.started_at, episode.sums))
         if episode.pace is not None and episode.pace in self._paces:
