@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -29,12 +29,14 @@ def gateway_config(
     limits: dict[str, JsonObject] | None = None,
     clients: int = 1,
     max_wait_ms: int = 300_000,
+    weights: Mapping[int, float] | None = None,
 ) -> JsonObject:
     """A gateway before some sandboxes, each behind a model of the same name.
 
     Args:
         limits: by the model's name; where there is none the gateway has to find out.
-        clients: how many, all of the same weight.
+        clients: how many.
+        weights: by the number of the client; 1 where there is none.
     """
     providers: JsonObject = {
         name: {
@@ -50,7 +52,10 @@ def gateway_config(
         "wait": {"max_wait_ms": max_wait_ms},
         "providers": providers,
         "models": {name: {"targets": [f"{name}/sandbox-chat"]} for name in sandboxes},
-        "clients": {f"client-{n}": {"key": client_key(n)} for n in range(clients)},
+        "clients": {
+            f"client-{n}": {"key": client_key(n), "weight": (weights or {}).get(n, 1.0)}
+            for n in range(clients)
+        },
     }
 
 
