@@ -63,7 +63,7 @@ async def open_answer(
         headers = {name.lower(): value for name, value in answer.headers.items()}
         if answer.status >= 400:
             raise await refused(request, answer, headers, grant)
-        target.provider.hear(answer.status, headers, grant)
+        target.provider.hear(answer.status, headers, grant, request.body)
         return await call.read(answer)
     except UpstreamFailure as failure:
         raise CallFailed(network_failure(failure, target)) from None

@@ -73,7 +73,7 @@ class Listing:
         return "not asked yet" if self._updated_at is None else f"{len(self.models)} models"
 
 
-async def fetch_listing(
+async def fetch_listings(
     transport: httpx.AsyncBaseTransport,
     hosts: Sequence[str],
     profile: ProviderProfile,
@@ -82,10 +82,8 @@ async def fetch_listing(
     timeouts: CallTimeouts,
     without_secrets: Callable[[bytes], bytes] = bytes,
     explained: Callable[[UpstreamFailure], str] = str,
-) -> list[ListedModel]:
-    """The models of all ``hosts`` together; hosts that are down are left out.
-
-    Of a model that several hosts have, the least context counts: any of them may serve a request.
+) -> dict[str, tuple[ListedModel, ...]]:
+    """The models of each of ``hosts``; hosts that are down are left out.
 
     Args:
         without_secrets: takes out of an error what must not be repeated.
@@ -94,7 +92,7 @@ async def fetch_listing(
     Raises:
         ListingFailed: no host gave a listing.
     """
-    models: dict[str, ListedModel] = {}
+    listings: dict[str, tuple[ListedModel, ...]] = {}
     failures: list[str] = []
     for host in hosts:
         try:
@@ -106,9 +104,7 @@ async def fetch_listing(
                     listed = await _other_listing(transport, host, profile, headers, timeouts)
             if listed is None:
                 listed = read_listing(answer, profile, host, without_secrets=without_secrets)
-            for model in listed:
-                known = models.get(model.id)
-                models[model.id] = model if known is None else narrower(known, model)
+            listings[host] = listed
         except UpstreamFailure as failure:
             failures.append(explained(failure))
         except (NotAListing, trio.TooSlowError) as failure:
@@ -118,6 +114,17 @@ async def fetch_listing(
         if len(told) > _MOST_FAILURES_TOLD:
             told[_MOST_FAILURES_TOLD:] = [f"and {len(told) - _MOST_FAILURES_TOLD} more hosts"]
         raise ListingFailed("; ".join(told))
+    return listings
+
+
+def all_listed(listings: Iterable[Iterable[ListedModel]]) -> list[ListedModel]:
+    """The models of all hosts together. Of a model that several hosts have, the least context
+    counts: any of them may serve a request."""
+    models: dict[str, ListedModel] = {}
+    for listed in listings:
+        for model in listed:
+            known = models.get(model.id)
+            models[model.id] = model if known is None else narrower(known, model)
     return list(models.values())
 
 

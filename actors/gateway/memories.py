@@ -14,7 +14,7 @@ from forebay.protocol.jsontext import JsonObject
 
 def remember(provider: Provider, now: float) -> JsonObject:
     """All that must survive a restart. Times are seconds from ``now``."""
-    hosts = [gate for gates in provider.host_slots.values() for gate in gates]
+    hosts = [gate for gates in provider.routes.slots.values() for gate in gates]
     return {
         "gates": gate_memories((*provider.pool.gates, *hosts), now),
         "told": provider.told_limits.memory(provider.pool, now),

@@ -6,7 +6,7 @@ What is done with it, by whom and when, is the business of its actor (``provider
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -15,7 +15,7 @@ import httpx
 import trio
 
 from forebay.actors.config import LimitSettings, ProviderSettings
-from forebay.actors.gateway.accounts import call_headers, call_timeouts, hosts_of, secrets_of
+from forebay.actors.gateway.accounts import call_headers, call_timeouts, secrets_of
 from forebay.actors.gateway.budgets import (
     budget_gates,
     carried_on,
@@ -26,24 +26,20 @@ from forebay.actors.gateway.connection_advice import told_to_operators
 from forebay.actors.gateway.estimates import TokenEstimator
 from forebay.actors.gateway.exclusions import Exclusions
 from forebay.actors.gateway.health import Finding, Health
+from forebay.actors.gateway.host_models import ask_loaded
+from forebay.actors.gateway.host_routes import HostRoutes
 from forebay.actors.gateway.known_facts import KnownFacts
 from forebay.actors.gateway.last_failure import LastFailure
-from forebay.actors.gateway.listing import Listing, ListingFailed, fetch_listing
+from forebay.actors.gateway.listing import Listing, ListingFailed, all_listed, fetch_listings
 from forebay.actors.gateway.probing import ask_whether_well
 from forebay.actors.gateway.told_limits import ToldLimits
 from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
 from forebay.actors.scheduling.admission import Admission, Exclusion
-from forebay.actors.scheduling.breaker import CircuitBreaker
-from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.gates import Gate
 from forebay.actors.scheduling.grants import Grant
-from forebay.actors.scheduling.learned import LearnedLimit
 from forebay.actors.scheduling.pool import BATCH_SHARE, Pool
 from forebay.actors.scheduling.prices import Price
-from forebay.actors.scheduling.rates import RateGate
-from forebay.actors.scheduling.recovery import Recovery
-from forebay.actors.scheduling.targets import PoolTarget, Route
-from forebay.actors.scheduling.windows import WindowGate
+from forebay.actors.scheduling.targets import PoolTarget
 from forebay.protocol.canonical.model_facts import ModelFacts
 from forebay.protocol.dialects.base import UpstreamTraits
 from forebay.protocol.dialects.registry import SPEECH
@@ -54,11 +50,10 @@ _log = logging.getLogger("forebay.provider")
 
 _MOST_TARGETS = 1024
 """Targets that clients named outright are forgotten beyond this, idle ones first."""
-_REFUSALS_TO_PACE = 2
-_REFUSALS_TO_PACE_CONFIGURED = 4
 _FREE = Price(0.0, 0.0)
 """What a model of one's own costs where nobody says."""
 _LISTING_RETRY = 60.0
+_LOADED_REFRESH = 60.0
 _LISTING_SOONEST = 5.0
 """However often clients ask for a model that is not there."""
 
@@ -107,10 +102,6 @@ class Provider:
         self._random = random
         self._headers = call_headers(settings)
         self._secrets = secrets_of(settings)
-        self.hosts = hosts_of(settings)
-        self.host_slots: dict[str, tuple[Gate, ...]] = {
-            host: self._slots_of(number) for number, host in enumerate(self.hosts, 1)
-        }
         account = Admission(f"{name}: admission")
         gates = (account, *budget_gates(name, settings.limits, wall_clock))
         self.pool = Pool(name, gates, batch_share=batch_share)
@@ -123,6 +114,7 @@ class Provider:
             anybody_waits=lambda: self.pool.backlogged_clients > 0,
             returned=self._host_returned,
         )
+        self.routes = HostRoutes(name, settings, random, self.health.watch)
         self._targets: dict[str, Target] = {}
         self._bell = trio.Event()
         self.pool.ring = self.ring
@@ -135,6 +127,11 @@ class Provider:
         """What the model can do, costs and allows, as far as anybody says: the configuration over
         the provider's listing over what is known of its kind. Kept; asking again costs nothing."""
         return self._facts.of(model_id)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Base URLs of its servers."""
+        return self.routes.hosts
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -177,12 +174,18 @@ class Provider:
             target = self._targets[model_id] = self._new_target(model_id)
         return target
 
-    def hear(self, status: int, headers: Mapping[str, str], grant: Grant) -> None:
-        """The answer to the granted call began: take in what it tells of limits.
+    def hear(
+        self, status: int, headers: Mapping[str, str], grant: Grant, request: bytes = b""
+    ) -> None:
+        """The answer to the granted call began: take in what it tells of limits, and of what its
+        host has loaded.
 
         Args:
             headers: names in lower case.
+            request: the body of the call.
         """
+        if status < 400:
+            self.routes.answered(grant.route, grant.target.name, request)
         readings = self.profile.read_limits(
             AnswerHead(status=status, headers=headers, now=self.wall_clock())
         )
@@ -202,7 +205,7 @@ class Provider:
         name = f"{self.name}/{model_id}"
         admission = Admission(f"{name}: admission")
         own_gates = self._own_gates(model_id)
-        routes = [self._route(model_id, host, own_gates) for host in self.hosts]
+        routes = self.routes.make(model_id, (*self.pool.gates, *own_gates))
         pooled = self.pool.add_target(model_id, (admission, *own_gates), routes)
         pooled.price = self._price(model_id)
         self.exclusions.add_target(pooled, admission)
@@ -229,56 +232,6 @@ class Provider:
         for model_id, target in self._targets.items():
             target.pooled.price = self._price(model_id)
 
-    def _route(
-        self, model_id: str, host: str, own_gates: Iterable[Gate], known: Route | None = None
-    ) -> Route:
-        """The way to a model at one host.
-
-        Args:
-            known: as it was until now; what was learned there is kept.
-        """
-        at = self._at(f"{self.name}/{model_id}", self.hosts.index(host) + 1)
-        learned: tuple[Gate, ...]
-        if known is not None:
-            learned = tuple(gate for gate in known.gates if not is_configured_limit(gate))
-            for gate in learned:
-                gate.name = f"{at}: {gate.name.rpartition(': ')[2]}"
-        else:
-            is_configured = any(
-                isinstance(gate, RateGate | WindowGate) for gate in (*self.pool.gates, *own_gates)
-            )
-            breaker = CircuitBreaker(f"{at}: circuit breaker", self._random)
-            cooldown = Cooldown(f"{at}: cooldown", self._random)
-            learned = (
-                breaker,
-                cooldown,
-                LearnedLimit(
-                    f"{at}: learned limit",
-                    self._random,
-                    refusals_to_pace=(
-                        _REFUSALS_TO_PACE_CONFIGURED if is_configured else _REFUSALS_TO_PACE
-                    ),
-                ),
-                *self._recovery(at, host, breaker, cooldown),
-            )
-        gates = (*self.host_slots[host], *learned)
-        return known if known is not None and known.gates == gates else Route(host, gates)
-
-    def _recovery(
-        self, at: str, host: str, breaker: CircuitBreaker, cooldown: Cooldown
-    ) -> Iterator[Recovery]:
-        """None where nothing can be found out for nothing."""
-        probe = self.profile.probe
-        if probe is not None:
-            gate = Recovery(
-                f"{at}: health",
-                breaker,
-                cooldown,
-                hears_of_readiness=probe.ready_path is not None,
-            )
-            self.health.watch(host, gate)
-            yield gate
-
     async def _probe(self, host: str) -> Finding:
         url = self.profile.ready_url(host)
         assert url is not None, "only hosts that can be asked are watched"
@@ -295,10 +248,6 @@ class Provider:
     def _host_returned(self) -> None:
         self.listing.want()
         self.ring()
-
-    def _at(self, name: str, number: int) -> str:
-        # Clients may read the names of gates, but not where a host is.
-        return f"{name} at host {number}" if len(self.hosts) > 1 else name
 
     def change(
         self, settings: ProviderSettings, transport: httpx.AsyncBaseTransport, batch_share: float
@@ -317,21 +266,16 @@ class Provider:
         self._headers = call_headers(settings)
         # Calls under way were sent the old ones, and may be told them back.
         self._secrets = tuple(dict.fromkeys((*secrets_of(settings), *secrets_of(old))))
-        self.hosts = hosts_of(settings)
+        self.routes.change(settings, now)
         self.health.keep_only(self.hosts)
-        self.host_slots = {
-            host: carried_on(self._named_anew(host, number), self._slots_of(number), now)
-            for number, host in enumerate(self.hosts, 1)
-        }
         self.pool.change_batch_share(batch_share)
         limits = budget_gates(self.name, settings.limits, self.wall_clock)
         self.pool.change_gates(_with_limits(self.pool.gates, limits, now))
         for model_id, target in self._targets.items():
             own_gates = self._own_gates(model_id)
-            known = {route.host: route for route in target.pooled.routes}
             target.pooled.change_gates(
                 _with_limits(target.pooled.gates, own_gates, now),
-                [self._route(model_id, host, own_gates, known.get(host)) for host in self.hosts],
+                self.routes.make(model_id, (*self.pool.gates, *own_gates)),
             )
         self._reprice()
         if (settings.api_key, settings.headers) != (old.api_key, old.headers):
@@ -345,20 +289,11 @@ class Provider:
         for model_id, target in self._targets.items():
             if target.pooled.idle and model_id not in self.listing.models:
                 del self._targets[model_id]
+                self.routes.forget(model_id)
                 self.pool.remove_target(target.pooled)
                 self.exclusions.forget_target(target.pooled)
                 self.told_limits.forget_target(target.pooled)
                 return
-
-    def _named_anew(self, host: str, number: int) -> tuple[Gate, ...]:
-        """The slots of a host, by the number that it has now."""
-        slots = self.host_slots.get(host, ())
-        for gate in slots:
-            gate.name = f"{self._at(self.name, number)}: {gate.name.rpartition(': ')[2]}"
-        return slots
-
-    def _slots_of(self, number: int) -> tuple[Gate, ...]:
-        return slot_gates(self._at(self.name, number), self.settings.limits)
 
     async def refresh_listing(self) -> None:
         """Ask the provider which models it has.
@@ -366,7 +301,7 @@ class Provider:
         Raises:
             ListingFailed: it did not say; what was known before stays.
         """
-        models = await fetch_listing(
+        listings = await fetch_listings(
             self.transport,
             self.hosts,
             self.profile,
@@ -375,8 +310,34 @@ class Provider:
             without_secrets=self.without_secrets,
             explained=partial(told_to_operators, provider=self.name),
         )
-        self.listing.update(models, trio.current_time())
+        self.listing.update(all_listed(listings.values()), trio.current_time())
         self._reprice()
+        self.routes.list(listings)
+        for model_id, target in self._targets.items():
+            routes = self.routes.able(model_id)
+            if tuple(routes) != target.pooled.routes:
+                target.pooled.change_routes(routes)
+                self.ring()
+
+    async def keep_loaded(self) -> None:
+        """Keep asking what each of several hosts has loaded, until cancelled."""
+        loaded = self.profile.loaded_models
+        if loaded is None:
+            return
+        while True:
+            for host in self.hosts if len(self.hosts) > 1 else ():
+                asked_at = trio.current_time()
+                stays = await ask_loaded(
+                    self.transport,
+                    host,
+                    loaded,
+                    headers=self.headers,
+                    timeouts=self.timeouts,
+                    wall_clock=self.wall_clock,
+                )
+                if stays is not None:
+                    self.routes.tell_loaded(host, stays, asked_at)
+            await trio.sleep(_LOADED_REFRESH)
 
     async def keep_listing(self) -> None:
         """Keep the listing fresh, until cancelled."""

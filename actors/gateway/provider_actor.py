@@ -82,6 +82,7 @@ class ProviderActor(Actor[DescribeProvider]):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._provider.pump)
             nursery.start_soon(self._provider.keep_listing)
+            nursery.start_soon(self._provider.keep_loaded)
             nursery.start_soon(self._provider.health.run)
 
     async def handle(self, message: DescribeProvider) -> ProviderStatus:

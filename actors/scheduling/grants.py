@@ -58,6 +58,7 @@ class Grant:
             return
         self._finished = True
         self.target.in_flight -= 1
+        self.route.load.calls -= 1
         for gate in self._gates:
             gate.finish(self.call, outcome, now)
         used = self._charged if outcome.tokens is None else outcome.tokens

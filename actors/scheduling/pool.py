@@ -400,6 +400,7 @@ class Pool:
         self._classes.start(class_share, demand.tokens)
         self.grants += 1
         target.in_flight += 1
+        route.load.calls += 1
         target.pace.add(now)
         ticket.state = TicketState.GRANTED
         ticket.granted(Grant(target, route, call, share, class_share))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 _PACE_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
+class HostLoad:
+    """How much is under way at one host, whatever model is asked."""
+
+    calls: int = 0
+    cold_start: int = 0
+    """As much as so many more calls it weighs that a model is not loaded there."""
+
+
+@dataclass(slots=True, eq=False)
 class Route:
     """One way to a target: a host of the provider."""
 
@@ -29,6 +38,13 @@ class Route:
     """Base URL."""
     gates: tuple[Gate, ...]
     """What bounds this host, and this target on it."""
+    load: HostLoad = field(default_factory=HostLoad)
+    warm_until: float = inf
+    """Until then the host has the model loaded, as far as is known."""
+
+    def weight(self, now: float) -> int:
+        """Of several routes that are open, the one that weighs least is taken."""
+        return self.load.calls + (self.load.cold_start if self.warm_until <= now else 0)
 
 
 class PoolTarget:
@@ -78,6 +94,10 @@ class PoolTarget:
         """Its limits or hosts were configured anew. What was granted keeps the gates that it has
         passed."""
         self._gates = tuple(gates)
+        self.change_routes(routes)
+
+    def change_routes(self, routes: Sequence[Route]) -> None:
+        """Others of its hosts serve it than until now."""
         self.routes = tuple(routes)
         self.forget_ways()
 
@@ -117,14 +137,18 @@ class PoolTarget:
         for route in self.routes:
             if blocked and not blocked.isdisjoint(route.gates):
                 continue  # barred by a job that waits for this route
-            route_ready = -inf
+            route_ready = now
             for gate in route.gates:
                 gate_ready = gate.ready_at(demand, now)
                 if gate_ready > now:
                     closed_routes.append(gate)
                 if gate_ready > route_ready:
                     route_ready = gate_ready
-            if best is None or route_ready < best_ready:
+            if (
+                best is None
+                or route_ready < best_ready
+                or (route_ready == best_ready == now and route.weight(now) < best.weight(now))
+            ):
                 best, best_ready = route, route_ready
         if best_ready > now:
             closed += closed_routes

@@ -118,6 +118,23 @@ class OtherListing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModels:
+    """Where each of several hosts tells which of its models are in memory, so that a request goes
+    where it need not wait until its model is loaded."""
+
+    path: str
+    """Below the base URL, by GET."""
+    read: Callable[[bytes, float], Mapping[str, float]]
+    """From an answer and the time (Unix seconds) to the seconds for which each model stays.
+
+    Raises:
+        ApiFailure: the body is no such answer.
+    """
+    stay_after: Callable[[bytes], float]
+    """From the body of a request that was answered to the seconds for which its model stays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notes:
     """What docs/providers.md says of a kind, beside what the rest of its profile says."""
 
@@ -172,6 +189,7 @@ class ProviderProfile:
     greeting: Greeting = Greeting.BEARER
     takes_hosts: bool = False
     """May be several equal hosts, each with its own slots."""
+    loaded_models: LoadedModels | None = None
     manages_models: bool = False
     """Takes Ollama's calls that pull, make and delete models."""
     keeps_responses: bool = False

@@ -1,4 +1,4 @@
-"""Ollama servers: one or several hosts that hold the same models, and Ollama's cloud.
+"""Ollama servers: one host or several, and Ollama's cloud.
 
 A local server passes the calls for models of the cloud on, with the cloud's refusals. So a key or
 a quota that fails for one model says nothing of the others.
@@ -15,11 +15,14 @@ from forebay.protocol.dialects.ollama import (
     OLLAMA_EMBED,
     OLLAMA_EMBEDDINGS,
     OLLAMA_GENERATE,
+    decode_running,
+    stay_after,
 )
 from forebay.protocol.providers.base import (
     CallFailure,
     FailedAnswer,
     FailureKind,
+    LoadedModels,
     Notes,
     Probe,
     ProviderProfile,
@@ -70,9 +73,12 @@ PROFILE = ProviderProfile(
             "Calls of tools can't be forced.",
         ),
         remarks=(
-            "`hosts` names several servers that hold the same models. Models of Ollama's "
-            "cloud can be asked for at a local server; to ask the cloud directly is the kind "
-            "`ollama_cloud`.",
+            "`hosts` names several servers, each with slots of its own. A model is asked for at "
+            "the hosts that list it; among those that have room, where it is loaded already "
+            "(`/api/ps`, once a minute, and what answers), else where least is under way. "
+            "No request waits for a better host while another one has room.",
+            "Models of Ollama's cloud can be asked for at a local server; to ask the cloud "
+            "directly is the kind `ollama_cloud`.",
         ),
     ),
     default_base_url="http://127.0.0.1:11434",
@@ -88,6 +94,7 @@ PROFILE = ProviderProfile(
     probe=Probe(path="/api/version", checks_key=False),
     needs_key=False,
     takes_hosts=True,
+    loaded_models=LoadedModels(path="/api/ps", read=decode_running, stay_after=stay_after),
     manages_models=True,
     one_account=False,
     is_passed_on=_is_of_the_cloud,

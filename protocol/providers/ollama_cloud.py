@@ -20,6 +20,7 @@ PROFILE = replace(
     default_base_url="https://ollama.com",
     needs_key=True,
     takes_hosts=False,
+    loaded_models=None,
     manages_models=False,
     one_account=True,
     probe=Probe(path="/api/tags", checks_key=False),

@@ -236,7 +236,11 @@ async def test_hosts_are_asked_apart_and_others_serve_meanwhile(
     one, other = Upstream(), Upstream()
     settings = config()
     settings["providers"] = {
-        "gpu": {"kind": "ollama", "hosts": ["http://one.test", "http://other.test"]}
+        "gpu": {
+            "kind": "ollama",
+            "hosts": ["http://one.test", "http://other.test"],
+            "limits": {"concurrency": 1},
+        }
     }
     body = (
         b'{"model":"m","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant",'
@@ -246,17 +250,20 @@ async def test_hosts_are_asked_apart_and_others_serve_meanwhile(
     for up in (one, other):
         up.health = 200, b'{"version":"0.9.0"}'
         up.chat, up.listing = (200, body), (200, b'{"models":[]}')
-    hosts = {"one.test": one.serve, "other.test": other.serve}
-    async with open_world(settings, hosts=hosts) as world:
-        await trio.sleep(100)
-        serve = world.network.unplug("one.test")
-        for _ in range(10):
+    async with open_world(settings, hosts={"other.test": other.serve}) as world:
+
+        async def is_served() -> None:
             assert await chat(world) == 200
+
+        for _ in range(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(is_served)
+                nursery.start_soon(is_served)
             await trio.sleep(1)
         (told,) = await probes_told(world)
         assert told["host"] == "http://one.test"
         assert told["ok"] is False
-        world.network.plug("one.test", serve)
+        world.network.plug("one.test", one.serve)
         await trio.sleep(61)
         assert one.count("/api/version") == 1
         assert other.count("/api/version") == 0

@@ -90,7 +90,7 @@ def _nothing_is_held(world: World) -> None:
         now = trio.current_time()
         gates = [
             *provider.pool.gates,
-            *(gate for gates in provider.host_slots.values() for gate in gates),
+            *(gate for gates in provider.routes.slots.values() for gate in gates),
         ]
         for gate in gates:
             assert gate.snapshot(now).get("in_use", 0) == 0

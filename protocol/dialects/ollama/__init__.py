@@ -18,6 +18,7 @@ from forebay.protocol.dialects.ollama._names import (
     OLLAMA_GENERATE,
 )
 from forebay.protocol.dialects.ollama._speech import OllamaSpeech
+from forebay.protocol.dialects.ollama.loaded import decode_running, stay_after
 from forebay.protocol.dialects.ollama.models import (
     encode_running,
     encode_show,
@@ -39,10 +40,12 @@ __all__ = [
     "OllamaEmbeddingsCodec",
     "OllamaGenerateCodec",
     "OllamaSpeech",
+    "decode_running",
     "encode_running",
     "encode_show",
     "encode_status",
     "encode_version",
     "load_reply",
     "matches",
+    "stay_after",
 ]
