@@ -12,9 +12,12 @@ from hypercorn.typing import HTTPScope, WebsocketScope
 from forebay.actors.config import Hold, OnUnsupported
 from forebay.actors.scheduling.flows import Priority, TrafficClass
 from forebay.protocol.canonical.errors import bad_request
+from forebay.protocol.canonical.needs import NO_NEEDS, Needs
+from forebay.protocol.canonical.needs_grammar import NeedsUnreadable, read_needs
 
 _LONGEST_WAIT_MS = 7 * 24 * 3600 * 1000
 CLASS_HEADER = "x-forebay-class"
+NEEDS_HEADER = "x-forebay-needs"
 _LISTS = frozenset({"anthropic-beta"})
 """Headers that may come in several lines, which then count as one."""
 
@@ -111,6 +114,21 @@ class RequestHead:
             ApiFailure: BAD_REQUEST, no such priority.
         """
         return self._way("x-forebay-priority", Priority)
+
+    @property
+    def needs(self) -> Needs:
+        """What the request asks of a model, beyond what it needs by itself.
+
+        Raises:
+            ApiFailure: BAD_REQUEST, it can't be read.
+        """
+        text = self.headers.get(NEEDS_HEADER)
+        if text is None:
+            return NO_NEEDS
+        try:
+            return read_needs(text)
+        except NeedsUnreadable as fault:
+            raise bad_request(f"header {NEEDS_HEADER}: {fault}", param=NEEDS_HEADER) from None
 
     @property
     def traffic_class(self) -> TrafficClass | None:

@@ -37,6 +37,7 @@ from forebay.endpoints.repeats import Repeats
 from forebay.endpoints.replies import Reply
 from forebay.endpoints.serving import CLIENT_GONE
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, bad_request
+from forebay.protocol.canonical.needs import NO_NEEDS
 from forebay.protocol.canonical.requests import Dialect
 from forebay.protocol.dialects.registry import SPEECH
 from forebay.protocol.jsontext import InvalidJson, JsonObject, loads_object
@@ -76,6 +77,8 @@ class Session(ABC):
         self._request_id = parts.request_id
         self._repeats = parts.repeats
         self._streams = False
+        self._needs = NO_NEEDS
+        """What the client asks of a model."""
         self._outlook = Outlook()
         self._arrived_at = trio.current_time()
         self._body_is_json = True
@@ -117,7 +120,8 @@ class Session(ABC):
     async def _serve(self, receive: Receive) -> None:
         # What is wrong with these is told before anything is waited for.
         head = self._head
-        requested_wait, _, _, _ = head.max_wait_ms, head.hold, head.on_unsupported, head.priority
+        requested_wait, *_ = head.max_wait_ms, head.hold, head.on_unsupported, head.priority
+        self._needs = head.needs
         self._client = self._in_its_class(self._client)
         self._place.note = "receiving"
         async with self._bodies.read(
@@ -198,6 +202,7 @@ class Session(ABC):
                 requested=self._head.on_unsupported,
             ),
             priority=self._head.priority or priority_of_tier(operation.service_tier),
+            needs=self._needs,
             conversation=operation.conversation(client) if resolution.is_sticky else None,
             outlook=self._outlook,
         )

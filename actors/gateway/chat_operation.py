@@ -39,6 +39,7 @@ from forebay.protocol.canonical.continuations import (
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.events import Finish, StreamError, StreamEvent, is_content
 from forebay.protocol.canonical.images import links_to_images, with_images_inline
+from forebay.protocol.canonical.request_needs import needs_of_chat
 from forebay.protocol.canonical.requests import ChatRequest, InlineData
 from forebay.protocol.dialects.base import ChatCodec
 from forebay.protocol.dialects.registry import CODECS
@@ -70,6 +71,10 @@ class ChatOperation(Operation[ChatContent]):
             if request.max_output_tokens is None
             else request.max_output_tokens * request.choices
         )
+        self.longest_answer = request.max_output_tokens
+        self.needs = needs_of_chat(request)
+        if not _may_be_shortened(request):
+            self.needs = replace(self.needs, context_tokens=self.size.least_tokens)
         self.streams = request.stream
         self.service_tier = request.service_tier
         self._codec = codec
@@ -138,6 +143,14 @@ class ChatOperation(Operation[ChatContent]):
         if self.request.completion is not None:
             codecs.sort(key=lambda codec: not codec.completes_text)
         return codecs
+
+
+def _may_be_shortened(request: ChatRequest) -> bool:
+    """Whether a model may read less at a time than all of its text: one prompt of several, or what
+    the server leaves of a conversation (``truncation`` of OpenAI's Responses API)."""
+    if request.completion is not None and len(request.completion.prompts) > 1:
+        return True
+    return any(fields.get("truncation") == "auto" for fields in request.extras.values())
 
 
 class ChatCall(PreparedCall[ChatContent]):

@@ -19,6 +19,7 @@ from forebay.actors.upstream import UpstreamAnswer
 from forebay.protocol.canonical.embeddings import EmbeddingRequest, EmbeddingResponse
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.events import StreamError, Usage
+from forebay.protocol.canonical.request_needs import EMBEDDINGS
 from forebay.protocol.dialects.embeddings import EmbeddingCodec, one_for_each_input
 from forebay.protocol.dialects.registry import EMBEDDING_CODECS
 from forebay.protocol.jsontext import JsonObject
@@ -70,6 +71,7 @@ class EmbeddingOperation(Operation[Embeddings]):
         self.request = request
         self.size = measure_inputs(request)
         self.most_output = 0
+        self.needs = EMBEDDINGS
         self._codec = codec
         self._inbound = inbound
 

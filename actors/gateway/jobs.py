@@ -10,6 +10,7 @@ from forebay.actors.gateway.operations import ContentT, Operation
 from forebay.actors.gateway.sizes import RequestSize
 from forebay.actors.gateway.waiting import Outlook
 from forebay.actors.scheduling.flows import FlowKey, Priority, TrafficClass
+from forebay.protocol.canonical.needs import NO_NEEDS, Needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,8 @@ class Job(Generic[ContentT]):
     on_unsupported: OnUnsupported = OnUnsupported.DROP
     priority: Priority = Priority.NORMAL
     """Among the client's own jobs."""
+    needs: Needs = NO_NEEDS
+    """What the client asks of a model, beyond what the operation needs by itself."""
     conversation: int | None = None
     """What it has in common with those that begin like it; None: it may go anywhere."""
     outlook: Outlook = field(default_factory=Outlook, compare=False)

@@ -16,6 +16,7 @@ from forebay.actors.gateway.sizes import RequestSize
 from forebay.actors.scheduling.gates import Ending
 from forebay.actors.upstream import UpstreamAnswer
 from forebay.protocol.canonical.events import Usage
+from forebay.protocol.canonical.needs import NO_NEEDS, Needs
 from forebay.protocol.canonical.requests import Dialect, InlineData
 from forebay.protocol.dialects.base import Api, EncodedRequest, UpstreamTraits
 
@@ -139,6 +140,10 @@ class Operation(ABC, Generic[ContentT]):
     size: RequestSize
     most_output: int | None
     """Tokens, where the client bounds them."""
+    needs: Needs = NO_NEEDS
+    """What it asks of a model, with the tokens that its longest prompt surely has."""
+    longest_answer: int | None = None
+    """Tokens that one answer may have, where the client says."""
     streams = False
     """Its answer comes little by little."""
     service_tier: str | None = None

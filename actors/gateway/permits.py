@@ -44,6 +44,8 @@ _MOST_FAILURES: Final = 3
 was sent, don't count."""
 
 
+_TOO_LONG: Final = frozenset({ErrorKind.TOO_LARGE, ErrorKind.CONTEXT_OVERFLOW})
+
 Reroute: TypeAlias = Callable[[], Awaitable[tuple[Resolution, Iterable[Target]]]]
 """Finds anew what the name of a job's model stands for, and who can serve it."""
 
@@ -365,9 +367,9 @@ class Permit:
 
     def _is_rejected_by_one(self, failure: CallFailure) -> bool:
         """Whether the request is rejected for what another target may see otherwise: it is larger
-        than a whole limit of this one, or this one can't go on with an answer."""
+        than a whole limit or the context of this one, or this one can't go on with an answer."""
         return failure.kind is FailureKind.REQUEST_REJECTED and (
-            self._goes_on or failure.error.kind is ErrorKind.TOO_LARGE
+            self._goes_on or failure.error.kind in _TOO_LONG
         )
 
     def _as_news(self, ending: Ending) -> Ending:

@@ -1,4 +1,8 @@
-"""Who can serve one job, and how each is to be asked; found anew when the configuration changes."""
+"""Who can serve one job, and how each is to be asked; found anew when the configuration changes.
+
+Three questions, each with a module of its own: who has an API for it (the operation says), whose
+model is able (``ability.py``), and who can be told what it means (``eligibility.py``).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from typing import Final, Generic, Self
 
 import trio
 
+from forebay.actors.gateway.ability import able_targets
 from forebay.actors.gateway.catalog import Catalog, Resolution
 from forebay.actors.gateway.eligibility import eligible_targets
 from forebay.actors.gateway.failures import JobFailure, JobHistory
@@ -75,7 +80,7 @@ class Routing(Generic[ContentT]):
         """
         job = replace(self.job, operation=operation)
         able = tuple(filter(operation.served_by, self.resolution.targets))
-        self.wordings = eligible_targets(job, able, self.resolution.name)
+        self.wordings = eligible_targets(job, self._able(job, able), self.resolution.name)
         self.job = self._bare = job
 
     async def again(self) -> None:
@@ -94,11 +99,14 @@ class Routing(Generic[ContentT]):
         await self._prepare()
 
     async def _prepare(self) -> None:
-        able = serving(self._bare.operation, self.resolution)
+        able = self._able(self._bare, serving(self._bare.operation, self.resolution))
         self.job = await self._images.enter_async_context(
             self._linked_images.brought_in(self._bare, able)
         )
         self.wordings = eligible_targets(self.job, able, self.resolution.name)
+
+    def _able(self, job: Job[ContentT], targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        return able_targets(job, targets, self.resolution.asked or self.resolution.name)
 
 
 def serving(operation: Operation[ContentT], resolution: Resolution) -> tuple[Target, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from forebay.protocol.canonical.embeddings import EmbeddingRequest
 from forebay.protocol.canonical.requests import (
@@ -13,6 +14,7 @@ from forebay.protocol.canonical.requests import (
     InlineData,
     Opaque,
     OpaqueTool,
+    Part,
     Refusal,
     Text,
     Thinking,
@@ -24,6 +26,8 @@ from forebay.protocol.jsontext import dumps
 TOKENS_PER_MEDIUM = 1000
 """For one image, sound or document: providers count media by size in pixels or seconds, which
 bytes say little about."""
+_MOST_BYTES_PER_TOKEN: Final = 16
+"""Of text at its very densest: prose and code have three to five, whatever counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +38,23 @@ class RequestSize:
     media: int = 0
     tokens_told: int = 0
     """Input that came as tokens."""
+    guessed_bytes: int = field(default=0, compare=False)
+    """Of ``text_bytes``: what the model may read less of, such as the pages of a document, or its
+    own thinking of earlier turns."""
 
     def tokens(self, tokens_per_byte: float) -> float:
         return self.text_bytes * tokens_per_byte + self.media * TOKENS_PER_MEDIUM + self.tokens_told
 
+    @property
+    def least_tokens(self) -> int:
+        """What it has in tokens at the very least, at any provider. An estimate is another thing:
+        what may just fit must not be refused."""
+        return (self.text_bytes - self.guessed_bytes) // _MOST_BYTES_PER_TOKEN + self.tokens_told
+
 
 def measure(request: ChatRequest) -> RequestSize:
     """The UTF-8 bytes of all text that the model will read, and the number of its media."""
-    text_bytes = media = tokens_told = 0
+    text_bytes = media = tokens_told = guessed = 0
     if request.completion is not None:
         text_bytes += _bytes(request.completion.suffix or "")
         tokens_told += len(request.completion.context)
@@ -51,15 +64,19 @@ def measure(request: ChatRequest) -> RequestSize:
             part_bytes, part_media = _measure_part(part)
             text_bytes += part_bytes
             media += part_media
+            if not isinstance(part, Text | ToolCall):
+                guessed += _guessed(part, part_bytes)
     for tool in request.tools:
         if isinstance(tool, OpaqueTool):
-            text_bytes += len(dumps(tool.raw))
+            raw_bytes = len(dumps(tool.raw))
+            text_bytes += raw_bytes
+            guessed += raw_bytes
         else:
             text_bytes += len(tool.name) + len(tool.description or "")
             text_bytes += len(dumps(tool.parameters))
     if request.output.schema is not None:
         text_bytes += len(dumps(request.output.schema))
-    return RequestSize(text_bytes, media, tokens_told)
+    return RequestSize(text_bytes, media, tokens_told, guessed)
 
 
 def measure_inputs(request: EmbeddingRequest) -> RequestSize:
@@ -75,9 +92,18 @@ def _bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def _measure_part(
-    part: Text | Image | Audio | Document | Thinking | ToolCall | ToolResult | Refusal | Opaque,
-) -> tuple[int, int]:
+def _guessed(part: Part, part_bytes: int) -> int:
+    """Of the bytes of a part, those that may not all be read."""
+    match part:
+        case Thinking() | Opaque() | Document():
+            return part_bytes
+        case ToolResult():
+            return sum(_guessed(inner, _measure_part(inner)[0]) for inner in part.content)
+        case _:
+            return 0
+
+
+def _measure_part(part: Part) -> tuple[int, int]:
     match part:
         case Text(text=text) | Refusal(text=text) | Thinking(text=text):
             return _bytes(text), 0

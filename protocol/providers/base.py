@@ -218,6 +218,9 @@ class ProviderProfile:
     """The query of a client's request goes along with these headers."""
     charges_cache_reads: bool = True
     """Its limits on tokens count what it read from its prompt cache."""
+    shortens_answers: bool = False
+    """A request may allow a longer answer than its model can give, which then ends early; elsewhere
+    such a request is refused."""
     reserves_most_output: bool = False
     """Its limits on tokens count the most that a request may put out, until it has ended."""
 

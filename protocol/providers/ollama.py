@@ -97,6 +97,7 @@ PROFILE = ProviderProfile(
     loaded_models=LoadedModels(path="/api/ps", read=decode_running, stay_after=stay_after),
     manages_models=True,
     one_account=False,
+    shortens_answers=True,
     is_passed_on=_is_of_the_cloud,
     traits=UpstreamTraits(prefill=Prefill.LAST_TURN),
 )

@@ -68,5 +68,6 @@ PROFILE = ProviderProfile(
     probe=Probe(path="/models", ready_path="/health"),
     other_base_paths=("/v1",),
     needs_key=False,
+    shortens_answers=True,
     prefill_of=prefill_of,
 )
