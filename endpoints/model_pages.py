@@ -3,42 +3,78 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
 
 from quart import Blueprint, Response, request
 
-from forebay.actors.gateway.catalog import CatalogEntry
 from forebay.actors.gateway.gateway import Gateway
+from forebay.actors.gateway.model_index import CatalogEntry
 from forebay.endpoints.routes import dialect_of
 from forebay.endpoints.visits import visit
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request
 from forebay.protocol.dialects.base import ModelCard
 from forebay.protocol.dialects.fields import required_string
+from forebay.protocol.dialects.listed_capabilities import capability_words
 from forebay.protocol.dialects.ollama import encode_running, encode_status, encode_version
 from forebay.protocol.dialects.registry import SPEECH
-from forebay.protocol.jsontext import InvalidJson, loads_object
+from forebay.protocol.jsontext import InvalidJson, JsonObject, dumps, loads_object
 
 OLLAMA_VERSION = "0.13.5"
 """Tools compare it to decide what they may use; the version whose API this is."""
+_RUNNING: Final = "running"
+
+
+_ListEncoder: TypeAlias = Callable[[Sequence[ModelCard]], JsonObject]
+
+
+class _WrittenLists:
+    """The lists for clients that may ask for all, as they were written last: thousands of models
+    are not written anew for everybody who asks."""
+
+    def __init__(self, started: int) -> None:
+        self._started = started
+        self._written: dict[str, tuple[tuple[CatalogEntry, ...], bytes]] = {}
+
+    def of(self, kind: str, entries: tuple[CatalogEntry, ...], encode: _ListEncoder) -> bytes:
+        """The list of ``entries``.
+
+        Args:
+            kind: of list; what ``encode`` belongs to.
+        """
+        known = self._written.get(kind)
+        if known is not None and known[0] is entries:
+            return known[1]
+        body = self.anew(entries, encode)
+        self._written[kind] = entries, body
+        return body
+
+    def anew(self, entries: tuple[CatalogEntry, ...], encode: _ListEncoder) -> bytes:
+        return dumps(encode([_card(entry, self._started) for entry in entries]))
+
+
+def _card(entry: CatalogEntry, created: int) -> ModelCard:
+    facts = entry.facts
+    return ModelCard(
+        id=entry.id,
+        created=created,
+        owned_by=entry.owned_by,
+        context_length=facts.context_tokens,
+        capabilities=capability_words(facts),
+        max_output_tokens=facts.max_output_tokens,
+        deprecated=facts.deprecated is True,
+        retires=facts.retires,
+    )
 
 
 def pages(gateway: Gateway) -> Blueprint:
     """Routes that list ``gateway``'s models."""
     blueprint = Blueprint("models", __name__)
     started = int(time.time())
-
-    def card(entry: CatalogEntry) -> ModelCard:
-        return ModelCard(
-            id=entry.id,
-            created=started,
-            owned_by=entry.owned_by,
-            context_length=entry.context_length,
-        )
-
-    def cards() -> list[ModelCard]:
-        return [card(entry) for entry in gateway.catalog.entries(visit().client)]
+    written = _WrittenLists(started)
 
     def one(name: str) -> ModelCard:
-        entry = gateway.catalog.find(name, visit().client)
+        entry = gateway.catalog.index.find(name, visit().client)
         if entry is None:
             raise ApiFailure(
                 ApiError(
@@ -48,12 +84,24 @@ def pages(gateway: Gateway) -> Blueprint:
                     code="model_not_found",
                 )
             )
-        return card(entry)
+        return _card(entry, started)
+
+    def shown(kind: str, encode: _ListEncoder) -> Response:
+        here = visit()
+        entries = gateway.catalog.index.entries(here.client)
+        if here.client.models is None:
+            body = written.of(kind, entries, encode)
+        else:
+            body = written.anew(entries, encode)
+        return here.response(body, 200, SPEECH[dialect_of(here.head)].json_content_type, {})
+
+    def listed() -> Response:
+        dialect = dialect_of(visit().head)
+        return shown(dialect, SPEECH[dialect].encode_model_list)
 
     @blueprint.get("/v1/models")
     async def model_list() -> Response:
-        here = visit()
-        return here.json(SPEECH[dialect_of(here.head)].encode_model_list(cards()))
+        return listed()
 
     @blueprint.get("/v1/models/<path:name>")
     async def model(name: str) -> Response:
@@ -75,12 +123,11 @@ def pages(gateway: Gateway) -> Blueprint:
 
     @blueprint.get("/api/tags")
     async def tags() -> Response:
-        here = visit()
-        return here.json(SPEECH[dialect_of(here.head)].encode_model_list(cards()))
+        return listed()
 
     @blueprint.get("/api/ps")
     async def running() -> Response:
-        return visit().json(encode_running(cards()))
+        return shown(_RUNNING, encode_running)
 
     @blueprint.post("/api/show")
     async def show() -> Response:

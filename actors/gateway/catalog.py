@@ -16,12 +16,12 @@ from forebay.actors.config import (
     split_target,
 )
 from forebay.actors.gateway.jobs import Client
+from forebay.actors.gateway.model_index import ModelIndex
 from forebay.actors.gateway.model_names import LATEST_TAG, spellings
 from forebay.actors.gateway.models import Model
 from forebay.actors.gateway.provider import Provider, Target
 from forebay.actors.scheduling.preferences import Preference, preference_for
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
-from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.canonical.requests import Dialect
 
 _NO_DIALECT: Final = Dialect("")
@@ -50,16 +50,6 @@ class Resolution:
         return self.model.is_sticky and len(self.targets) > 1
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogEntry:
-    """One name that clients may ask for."""
-
-    id: str
-    owned_by: str
-    context_length: int | None = None
-    """Tokens, as the providers list it; of several targets the least. None: nobody says."""
-
-
 class Catalog:
     """All names: configured models, models that providers list, and targets named outright."""
 
@@ -77,6 +67,7 @@ class Catalog:
         """
         self._settings = settings
         self._providers = providers
+        self.index = ModelIndex(settings, providers)
         self.models: dict[str, Model] = {
             name: self._model(name, before) for name in settings.models
         }
@@ -218,94 +209,20 @@ class Catalog:
         able = [
             provider
             for provider in members
-            if not provider.listing.models or _listed(provider, model_id) is not None
+            if not provider.listing.models or provider.listing.find(model_id) is not None
         ]
         if not able:
             able = members
         targets = tuple(provider.target(_untagged(provider, model_id)) for provider in able)
         return Resolution(f"{group}/{model_id}", self.outright[group], targets, is_configured=False)
 
-    def entries(self, client: Client) -> list[CatalogEntry]:
-        """What ``client`` may ask for: configured models first, then what providers list."""
-        entries = {name: self._configured(name) for name in self.models}
-        for provider in self._providers.values():
-            for model_id, listed in provider.listing.models.items():
-                full = f"{provider.name}/{model_id}"
-                entries[full] = CatalogEntry(full, provider.name, listed.context_tokens)
-        for group, members in self._settings.groups.items():
-            for name in members:
-                for model_id, listed in self._providers[name].listing.models.items():
-                    full = f"{group}/{model_id}"
-                    known = entries.get(full)
-                    length = _shorter(known, listed.context_tokens)
-                    entries[full] = CatalogEntry(full, group, length)
-        if client.models is not None:
-            entries = {name: entry for name, entry in entries.items() if name in client.models}
-        return list(entries.values())
-
-    def find(self, name: str, client: Client) -> CatalogEntry | None:
-        """The entry of a name, as ``client`` may write it; None where nothing has that name, or
-        its provider is known not to list it."""
-        found = self._named(name)
-        if found is None:
-            return None
-        if client.models is not None and client.models.isdisjoint((name, found.id)):
-            return None
-        return replace(found, id=name)
-
-    def _named(self, name: str) -> CatalogEntry | None:
-        for candidate in spellings(name):
-            if candidate in self.models:
-                return self._configured(candidate)
-        provider_name, _, model_id = name.partition("/")
-        provider = self._providers.get(provider_name)
-        if provider is not None and model_id:
-            listed = _listed(provider, model_id)
-            if listed is not None or not provider.listing.models:
-                length = None if listed is None else listed.context_tokens
-                return CatalogEntry(name, provider_name, length)
-        members = self._settings.groups.get(provider_name, ())
-        if members and model_id:
-            found = [_listed(self._providers[member], model_id) for member in members]
-            lengths = [each.context_tokens for each in found if each is not None]
-            if lengths or not all(self._providers[member].listing.models for member in members):
-                known = [length for length in lengths if length is not None]
-                return CatalogEntry(name, provider_name, min(known, default=None))
-        for provider in self._providers.values():
-            listed = _listed(provider, name)
-            if listed is not None:
-                full = f"{provider.name}/{listed.id}"
-                return CatalogEntry(full, provider.name, listed.context_tokens)
-        return None
-
-    def _configured(self, name: str) -> CatalogEntry:
-        """Of a configured model: a prompt must fit into whichever target serves it."""
-        targets = map(split_target, self._settings.targets_of(name))
-        listed = (_listed(self._providers[provider], model_id) for provider, model_id in targets)
-        lengths = [
-            model.context_tokens
-            for model in listed
-            if model is not None and model.context_tokens is not None
-        ]
-        return CatalogEntry(name, "forebay", min(lengths, default=None))
-
 
 def _provider_of(target: str) -> str:
     return split_target(target)[0]
 
 
-def _shorter(known: CatalogEntry | None, length: int | None) -> int | None:
-    lengths = (length, None if known is None else known.context_length)
-    return min((each for each in lengths if each is not None), default=None)
-
-
 def _preference(settings: ModelSettings, weights: Mapping[str, float]) -> Preference:
     return preference_for(settings.strategy, weights=weights, sticky=settings.is_sticky)
-
-
-def _listed(provider: Provider, model_id: str) -> ListedModel | None:
-    """A model of a provider's listing, however its name is spelt."""
-    return provider.listing.find(model_id)
 
 
 def _untagged(provider: Provider, model_id: str) -> str:

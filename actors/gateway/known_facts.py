@@ -34,18 +34,32 @@ class KnownFacts:
         self._is_near = is_near(settings)
         self._of_listing = listing.models
         self._kept: dict[str, ModelFacts] = {}
+        self._version = 0
+
+    @property
+    def version(self) -> int:
+        """Another one whenever something may be known otherwise."""
+        self._catch_up()
+        return self._version
 
     def change(self, settings: ProviderSettings) -> None:
         """Go on with other settings."""
         self._settings = settings
         self._is_near = is_near(settings)
+        self._forget()
+
+    def _catch_up(self) -> None:
+        if self._of_listing is not self._listing.models:
+            self._of_listing = self._listing.models
+            self._forget()
+
+    def _forget(self) -> None:
         self._kept = {}
+        self._version += 1
 
     def of(self, model_id: str) -> ModelFacts:
         """What is known of a model, whether or not the provider has it."""
-        if self._of_listing is not self._listing.models:
-            self._of_listing = self._listing.models
-            self._kept = {}
+        self._catch_up()
         facts = self._kept.get(model_id)
         if facts is None:
             if len(self._kept) >= _MOST_KEPT:

@@ -134,6 +134,11 @@ class Provider:
         return self.routes.hosts
 
     @property
+    def facts_version(self) -> int:
+        """Another one whenever models, or what is known of them, may have changed."""
+        return self._facts.version
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """What every call says of itself; holds the key."""
         return self._headers

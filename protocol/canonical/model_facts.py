@@ -3,13 +3,15 @@ own listing, and tables of prices and capabilities."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from forebay.protocol.canonical.listed_models import Capability, ListedModel
 
 ValueT = TypeVar("ValueT")
+_NONE: Final[frozenset[Capability]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,28 @@ class ModelFacts:
         )
 
 
+def any_of(facts: Iterable[ModelFacts]) -> ModelFacts:
+    """What can be counted on where each of several may serve, and whoever is able to does: what any
+    of them is capable of, the shortest lengths and the highest prices."""
+    each = tuple(facts)
+    if len(each) == 1:
+        return each[0]
+    capabilities = _NONE.union(*(one.capabilities for one in each))
+    lacks = each[0].lacks.intersection(*(one.lacks for one in each)) if each else _NONE
+    return ModelFacts(
+        capabilities=capabilities,
+        lacks=lacks,
+        context_tokens=_least(one.context_tokens for one in each),
+        max_output_tokens=_least(one.max_output_tokens for one in each),
+        price_input=_most(one.price_input for one in each),
+        price_output=_most(one.price_output for one in each),
+        is_local=bool(each) and all(one.is_local for one in each),
+        # It is gone when the last of them is.
+        deprecated=True if each and all(one.deprecated for one in each) else None,
+        retires=_last([one.retires for one in each]),
+    )
+
+
 def listed_facts(model: ListedModel) -> ModelFacts:
     """What a listing says of a model."""
     return ModelFacts(
@@ -68,6 +92,19 @@ def listed_facts(model: ListedModel) -> ModelFacts:
         deprecated=True if model.deprecated else None,
         retires=model.retires,
     )
+
+
+def _least(numbers: Iterable[int | None]) -> int | None:
+    return min((number for number in numbers if number is not None), default=None)
+
+
+def _most(numbers: Iterable[float | None]) -> float | None:
+    return max((number for number in numbers if number is not None), default=None)
+
+
+def _last(dates: Sequence[date | None]) -> date | None:
+    known = [each for each in dates if each is not None]
+    return max(known) if known and len(known) == len(dates) else None
 
 
 def _first(higher: ValueT | None, lower: ValueT | None) -> ValueT | None:

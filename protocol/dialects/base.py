@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, NewType
 
@@ -258,7 +259,11 @@ class ModelCard:
     context_length: int | None = None
     """Tokens; None where nobody said."""
     capabilities: tuple[str, ...] = ("completion", "tools")
-    """In Ollama's words: completion, tools, vision, thinking, embedding, insert."""
+    """In Ollama's words: completion, tools, vision, audio, thinking, embedding, insert."""
+    max_output_tokens: int | None = None
+    deprecated: bool = False
+    retires: date | None = None
+    """When it goes, or has gone."""
 
 
 class DialectSpeech(ABC):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from forebay.protocol.canonical.listed_models import Capability
+from forebay.protocol.canonical.model_facts import ModelFacts
 from forebay.protocol.dialects.listed_prices import live_providers
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
@@ -55,6 +56,12 @@ _BY_TYPE: Mapping[str, frozenset[Capability]] = {
 }
 _WRITES_NOTHING = frozenset({"embedding", "embeddings", "rerank", "moderation", "image", "audio"})
 """Types of models that neither chat nor go on with texts."""
+_SAID_IF_KNOWN = (
+    ("vision", Capability.VISION),
+    ("audio", Capability.AUDIO),
+    ("thinking", Capability.THINKING),
+    ("embedding", Capability.EMBEDDING),
+)
 _BY_INPUT = {"image": Capability.VISION, "audio": Capability.AUDIO}
 
 
@@ -68,6 +75,19 @@ def capabilities_of(entry: JsonObject) -> tuple[frozenset[Capability], frozenset
     if Capability.EMBEDDING in has and not has & _TEXT:
         lacks |= _TEXT
     return frozenset(has - lacks), frozenset(lacks - has)
+
+
+def capability_words(facts: ModelFacts) -> tuple[str, ...]:
+    """What a model can do, in the words of Ollama's lists. Clients take what is not among them for
+    missing, so a model of which nobody says otherwise is taken to chat and to call tools."""
+    writes = facts.can(Capability.CHAT) is not False or Capability.COMPLETION in facts.capabilities
+    if facts.can(Capability.EMBEDDING) and not facts.capabilities & _TEXT:
+        writes = False
+    words = ["completion"] if writes else []
+    if writes and facts.can(Capability.TOOLS) is not False:
+        words.append("tools")
+    words += [word for word, each in _SAID_IF_KNOWN if each in facts.capabilities]
+    return tuple(words)
 
 
 def _told(entry: JsonObject) -> Iterator[Told]:

@@ -37,8 +37,8 @@ _OUTPUT_FIELDS = (
 )
 _OUTPUT_HOLDERS = ("top_provider", "metadata")
 _LARGEST_LENGTH = 1_000_000_000
-_RETIRING = ("expiration_date", "retires_at", "deprecation")
-"""OpenRouter, Anthropic, Mistral: null where it stays."""
+_RETIRING = ("expiration_date", "retires_at", "deprecation", "shutdown_date")
+"""OpenRouter, Anthropic, Mistral, OpenAI: null where it stays."""
 _GOING = frozenset({"deprecated", "retired", "deprecating"})
 _LONGEST_DATE = 10
 

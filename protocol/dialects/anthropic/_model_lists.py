@@ -30,10 +30,14 @@ def encode_model(model: ModelCard) -> JsonObject:
         "id": model.id,
         "display_name": model.id,
         "created_at": datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "lifecycle": "active",
+        "lifecycle": "deprecated" if model.deprecated else "active",
     }
     if model.context_length is not None:
         written["max_input_tokens"] = model.context_length
+    if model.max_output_tokens is not None:
+        written["max_tokens"] = model.max_output_tokens
+    if model.deprecated and model.retires is not None:
+        written["retires_at"] = f"{model.retires.isoformat()}T00:00:00Z"
     return written
 
 

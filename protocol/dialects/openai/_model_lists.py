@@ -25,6 +25,8 @@ def encode_model_card(model: ModelCard) -> JsonObject:
     if model.context_length is not None:
         card["context_length"] = model.context_length
     card["capabilities"] = list(model.capabilities)
+    if model.retires is not None:
+        card["shutdown_date"] = model.retires.isoformat()
     return card
 
 
