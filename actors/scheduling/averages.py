@@ -35,7 +35,9 @@ class RunningMean:
             self._count = 1
             return
         self._count += 1
-        weight = max(self._least_weight, 1 / self._count)
+        weight = 1 / self._count
+        if weight < self._least_weight:
+            weight = self._least_weight
         error = value - self.mean
         self.mean += weight * error
         self._variance = (1 - weight) * (self._variance + weight * error * error)
@@ -53,7 +55,9 @@ class RunningRatio:
 
     def add(self, part: float, whole: float) -> None:
         self._count += 1
-        weight = max(self._least_weight, 1 / self._count)
+        weight = 1 / self._count
+        if weight < self._least_weight:
+            weight = self._least_weight
         self._part += weight * (part - self._part)
         self._whole += weight * (whole - self._whole)
 
@@ -77,7 +81,7 @@ class RecentCount:
         self._at = 0.0
 
     def add(self, now: float) -> None:
-        self._count = self.at(now) + 1.0
+        self._count = self._count * exp((self._at - now) / self._seconds) + 1.0
         self._at = now
 
     def at(self, now: float) -> float:

@@ -38,6 +38,7 @@ class CircuitBreaker(Gate):
     ) -> None:
         super().__init__(name)
         self.state = CircuitState.CLOSED
+        self.is_dormant = True
         self._failures_to_open = failures_to_open
         self._failures = 0
         self._open_until = -inf
@@ -66,7 +67,7 @@ class CircuitBreaker(Gate):
         is_probe = call is self._probe
         match outcome.ending:
             case Ending.FAILED | Ending.UNREACHABLE:
-                self._failures += 1
+                self._count_failure()
                 if is_probe or (
                     self.state is CircuitState.CLOSED and self._failures >= self._failures_to_open
                 ):
@@ -80,7 +81,7 @@ class CircuitBreaker(Gate):
 
     def found_unreachable(self, now: float) -> None:
         """Somebody else has failed to reach the upstream: counts as a call that has."""
-        self._failures += 1
+        self._count_failure()
         if self.state is CircuitState.CLOSED and self._failures >= self._failures_to_open:
             self._open(now + self._backoff.next())
 
@@ -88,13 +89,19 @@ class CircuitBreaker(Gate):
         """The upstream seems to be well again: the call that probes need not wait any longer."""
         self._open_until = min(self._open_until, now)
 
+    def _count_failure(self) -> None:
+        self._failures += 1
+        self.is_dormant = False
+
     def _open(self, until: float) -> None:
         self.state = CircuitState.OPEN
+        self.is_dormant = False
         self._open_until = until
         self._probe = None
 
     def _close(self) -> None:
         self.state = CircuitState.CLOSED
+        self.is_dormant = True
         self._probe = None
         self._failures = 0
         self._backoff.reset()

@@ -107,6 +107,7 @@ class Flow(ABC):
 
     def __init__(self, key: FlowKey, weight: float) -> None:
         self.key = key
+        self.precedence = key.priority.precedence
         self.weight = weight
         self.waiting = 0
         """Jobs that wait here, wherever they stand."""

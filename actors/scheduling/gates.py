@@ -29,6 +29,12 @@ class Unit(StrEnum):
     OUTPUT_TOKENS = "output_tokens"
 
 
+# To look up a member of an enum takes longer than to call a function, and gates ask often.
+_REQUESTS: Final = Unit.REQUESTS
+_TOKENS: Final = Unit.TOKENS
+_OUTPUT_TOKENS: Final = Unit.OUTPUT_TOKENS
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """What one call takes from the gates of its way."""
@@ -40,11 +46,11 @@ class Demand:
 
     def of(self, unit: Unit) -> float:
         """How much of a limit on ``unit`` the call takes."""
-        if unit is Unit.REQUESTS:
-            return 1.0
-        if unit is Unit.TOKENS:
+        if unit is _TOKENS:
             return self.tokens
-        return self.output if unit is Unit.OUTPUT_TOKENS else self.tokens - self.output
+        if unit is _REQUESTS:
+            return 1.0
+        return self.output if unit is _OUTPUT_TOKENS else self.tokens - self.output
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,11 @@ class Backlog:
 
     def of(self, unit: Unit) -> float:
         """How much of a limit on ``unit`` these calls take."""
-        if unit is Unit.REQUESTS:
+        if unit is _REQUESTS:
             return self.calls
-        if unit is Unit.TOKENS:
+        if unit is _TOKENS:
             return self.tokens
-        return self.output if unit is Unit.OUTPUT_TOKENS else self.tokens - self.output
+        return self.output if unit is _OUTPUT_TOKENS else self.tokens - self.output
 
     def __add__(self, other: Backlog) -> Backlog:
         return Backlog(
@@ -106,6 +112,9 @@ class Ending(StrEnum):
     """A broken connection, a time-out, a server error or garbage."""
 
 
+_SERVED: Final = Ending.SERVED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedBy:
     """The limit that refused a call, as far as the refusal told."""
@@ -130,6 +139,11 @@ class Outcome:
     patience: float = inf
     """Seconds for which the job that met it can still wait."""
 
+    @property
+    def is_good(self) -> bool:
+        """It was served, and nothing was said against more calls."""
+        return self.ending is _SERVED and self.retry_after is None
+
 
 _NOTHING_SENT = frozenset({Ending.UNUSED, Ending.UNREACHABLE})
 _NOTHING_READ = _NOTHING_SENT | {Ending.REFUSED, Ending.OVERLOADED}
@@ -141,12 +155,14 @@ def surplus(demand: Demand, outcome: Outcome, unit: Unit) -> float:
     A refused or failed call counts against most providers' limits on requests, one that was never
     read does not count against those on tokens.
     """
-    if unit is Unit.REQUESTS:
+    if unit is _REQUESTS:
         return 1.0 if outcome.ending in _NOTHING_SENT else 0.0
     if outcome.ending in _NOTHING_READ:
         return demand.of(unit)
     if outcome.tokens is None:
         return 0.0
+    if unit is _TOKENS:
+        return demand.tokens - outcome.tokens
     return demand.of(unit) - Demand(outcome.tokens, outcome.output).of(unit)
 
 
@@ -155,6 +171,9 @@ class Gate(ABC):
 
     same_for_all: bool = False
     """Whether it is open or closed whatever a call needs."""
+    is_dormant: bool = False
+    """It is open to all, and calls that start or go well change nothing about it: it is not asked
+    about them. Only that a call did not end well it is told."""
     hears_of_accepted: ClassVar[bool] = False
     """Whether it makes use of :meth:`accepted`; few do, and none else is told."""
 

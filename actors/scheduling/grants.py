@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forebay.actors.scheduling.flows import TrafficClass
-from forebay.actors.scheduling.gates import Call, Outcome
+from forebay.actors.scheduling.gates import Call, Gate, Outcome
 from forebay.actors.scheduling.shares import Share
 from forebay.actors.scheduling.targets import PoolTarget, Route
 
@@ -19,15 +19,19 @@ class Grant:
         self,
         target: PoolTarget,
         route: Route,
+        gates: tuple[Gate, ...],
         call: Call,
         share: Share[str],
         class_share: Share[TrafficClass],
     ) -> None:
+        """
+        Args:
+            gates: those that the call has passed; the target may get more while it is under way.
+        """
         self.target = target
         self.route = route
         self.call = call
-        self._gates = target.way(route)
-        """Those that the call has passed; the target may get more while it is under way."""
+        self._gates = gates
         self._share = share
         self._class_share = class_share
         self._charged = call.demand.tokens
@@ -39,13 +43,14 @@ class Grant:
 
     def accepted(self, now: float) -> None:
         """The upstream has taken the call on, which may open gates (a probe has gone well)."""
-        if not self._finished:
-            pool = self.target.pool
-            for gate in self._gates:
-                if gate.hears_of_accepted:
-                    gate.accepted(self.call, now)
-                    if gate in pool.blocked:
-                        pool.look_again()
+        if self._finished:
+            return
+        pool = self.target.pool
+        for gate in self._gates:
+            if gate.hears_of_accepted and not gate.is_dormant:
+                gate.accepted(self.call, now)
+                if gate in pool.blocked:
+                    pool.look_again()
 
     def finish(self, outcome: Outcome, *, served: bool, now: float) -> None:
         """Give the permit back. What comes after the first time does nothing.
@@ -59,8 +64,10 @@ class Grant:
         self._finished = True
         self.target.in_flight -= 1
         self.route.load.calls -= 1
+        is_good = outcome.is_good
         for gate in self._gates:
-            gate.finish(self.call, outcome, now)
+            if not (is_good and gate.is_dormant):
+                gate.finish(self.call, outcome, now)
         used = self._charged if outcome.tokens is None else outcome.tokens
         self.target.pool.settle(
             self._share,

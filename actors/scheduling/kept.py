@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from forebay.actors.scheduling.averages import RunningRatio
 from forebay.actors.scheduling.gates import Ending, Outcome
 
 _LEAST_WEIGHT = 0.02
+_SERVED: Final = Ending.SERVED
 
 
 class KeptShare:
@@ -17,7 +20,7 @@ class KeptShare:
         self._ratio = RunningRatio(_LEAST_WEIGHT)
 
     def note(self, reserved: float, came_back: float, outcome: Outcome) -> None:
-        if outcome.ending is Ending.SERVED and reserved > 0:
+        if outcome.ending is _SERVED and reserved > 0:
             self._ratio.add(reserved - came_back, reserved)
 
     def of(self, reserved: float) -> float:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from enum import IntEnum
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from forebay.actors.scheduling.flows import Flow, Ticket
 from forebay.actors.scheduling.shares import ShareTable
@@ -41,16 +41,9 @@ class Entry:
     def __init__(self, flow: Flow, standing: Standing) -> None:
         self.flow = flow
         self.standing = standing
-        self.precedence = flow.key.priority.precedence
+        self.precedence = flow.precedence
         self.live = True
         self.arrival = -1
-
-    def look(self) -> Ticket | None:
-        """The flow's first job; notes its arrival."""
-        ticket = self.flow.head()
-        if ticket is not None:
-            self.arrival = ticket.arrival
-        return ticket
 
 
 class Turn(IntEnum):
@@ -60,6 +53,10 @@ class Turn(IntEnum):
     OPEN = 1
     CLOSED = 2
 
+
+_LATE: Final = Turn.LATE
+_OPEN: Final = Turn.OPEN
+_CLOSED: Final = Turn.CLOSED
 
 Rank: TypeAlias = tuple[bool, int, Turn, float, float, int, int]
 """Whether it has to wait for another window, its round, where it stands to the window and, unless
@@ -75,12 +72,18 @@ class Candidate(NamedTuple):
     ticket: Ticket
 
 
+_Item: TypeAlias = tuple[Rank, int, Entry]
+
+
 class FlowOrder:
     """The flows of one traffic class that wait for one target."""
 
     def __init__(self, shares: ShareTable[str]) -> None:
         self._shares = shares
-        self._heaps: tuple[list[tuple[Rank, int, Entry]], ...] = tuple([] for _ in Turn)
+        self._late: list[_Item] = []
+        self._open: list[_Item] = []
+        self._closed: list[_Item] = []
+        self._heaps = self._late, self._open, self._closed
         """By turn."""
         self._tidy_at = _SMALL
         self._moved = False
@@ -88,15 +91,23 @@ class FlowOrder:
 
     def __len__(self) -> int:
         """Entries held, with those that are out of date."""
-        return sum(map(len, self._heaps))
+        return len(self._late) + len(self._open) + len(self._closed)
 
     @property
     def is_empty(self) -> bool:
-        return not any(self._heaps)
+        return not (self._late or self._open or self._closed)
+
+    def forget_all(self) -> None:
+        """All entries are out of date."""
+        for heap in self._heaps:
+            heap.clear()
+        self._tidy_at = _SMALL
 
     def add(self, entry: Entry) -> None:
         """An entry whose flow has, or is about to have, a job waiting."""
-        entry.look()
+        ticket = entry.flow.head()
+        if ticket is not None:
+            entry.arrival = ticket.arrival
         self._insert(entry)
         if len(self) > self._tidy_at:
             self._tidy()
@@ -109,16 +120,16 @@ class FlowOrder:
         self._tidy_at = max(_SMALL, 2 * len(self))
 
     def _rank(self, entry: Entry) -> Rank:
-        share = entry.standing.share
-        shares = self._shares
+        standing, arrival = entry.standing, entry.arrival
+        share, shares = standing.share, self._shares
         opens_at = share.opens_at
-        age = entry.standing.oldest() if entry.standing.is_mixed else entry.arrival
-        own = entry.precedence, entry.arrival
+        age = standing.oldest() if standing.is_mixed else arrival
         if opens_at < shares.window_start:
-            return False, shares.round_of(share), Turn.LATE, opens_at, age, *own
+            turn = shares.round_of(share)
+            return False, turn, _LATE, opens_at, age, entry.precedence, arrival
         if opens_at <= shares.window_end or share.is_new:
-            return False, shares.round_of(share), Turn.OPEN, 0.0, age, *own
-        return True, 0, Turn.CLOSED, opens_at, age, *own
+            return False, shares.round_of(share), _OPEN, 0.0, age, entry.precedence, arrival
+        return True, 0, _CLOSED, opens_at, age, entry.precedence, arrival
 
     def _insert(self, entry: Entry) -> None:
         rank = self._rank(entry)
@@ -127,47 +138,48 @@ class FlowOrder:
     def first(self) -> Candidate | Flow | None:
         """The job that is next here. A flow where one turned out to be empty: it was dropped;
         tell its lane and ask again. None: nobody waits."""
-        self._admit()
-        while True:
-            self._moved = False
-            late, is_open, closed = self._heaps
-            first = self._look(late) if late else None
-            if is_open and not isinstance(first, Flow):
-                first = _better(first, self._look(is_open))
-            if first is None and closed:
-                first = self._look(closed)
-            if not self._moved or isinstance(first, Flow):
-                return first
-
-    def _admit(self) -> None:
-        """The window has moved on: more may be open."""
-        closed = self._heaps[Turn.CLOSED]
-        while closed and closed[0][0][3] <= self._shares.window_end:
+        late, is_open, closed = self._heaps
+        window_end = self._shares.window_end
+        while closed and closed[0][0][3] <= window_end:
+            # The window has moved on: more may be open.
             entry = heapq.heappop(closed)[2]
             if entry.live:
                 self._insert(entry)
+        while True:
+            self._moved = False
+            first = self._look(late) if late else None
+            if is_open and (first is None or isinstance(first, Candidate)):
+                first = _better(first, self._look(is_open))
+            if first is None and closed:
+                first = self._look(closed)
+            if not self._moved or not (first is None or isinstance(first, Candidate)):
+                return first
 
-    def _look(self, heap: list[tuple[Rank, int, Entry]]) -> Candidate | Flow | None:
+    def _look(self, heap: list[_Item]) -> Candidate | Flow | None:
         """The first of those who stand alike to the window."""
         while heap:
             rank, _, entry = heap[0]
-            ticket = entry.look() if entry.live else None
-            if ticket is not None and self._rank(entry) == rank:
+            if not entry.live:
+                heapq.heappop(heap)
+                continue
+            ticket = entry.flow.head()
+            if ticket is None:
+                heapq.heappop(heap)
+                return entry.flow
+            entry.arrival = ticket.arrival
+            if self._rank(entry) == rank:
                 return Candidate(rank, entry, ticket)
             heapq.heappop(heap)
-            if ticket is not None:
-                self._insert(entry)
-                self._moved = True
-            elif entry.live:
-                return entry.flow
+            self._insert(entry)
+            self._moved = True
         return None
 
     def open_window(self, candidate: Candidate) -> bool:
         """It is the turn of the candidate's client; whether others may be before it now."""
         turn = candidate.rank[2]
-        if turn is Turn.CLOSED or (turn is Turn.LATE and not self._heaps[Turn.OPEN]):
+        if turn is _CLOSED or (turn is _LATE and not self._open):
             self._shares.open_window(candidate.entry.standing.share)
-        return turn is Turn.CLOSED
+        return turn is _CLOSED
 
     def set_aside(self, entry: Entry) -> None:
         """Take out the entry of the candidate that ``first`` has just given."""
@@ -182,6 +194,8 @@ class FlowOrder:
 
 
 def _better(first: Candidate | None, second: Candidate | Flow | None) -> Candidate | Flow | None:
-    if first is None or isinstance(second, Flow):
+    if first is None or second is None:
+        return second if first is None else first
+    if not isinstance(second, Candidate):
         return second
-    return first if second is None or first.rank < second.rank else second
+    return first if first.rank < second.rank else second

@@ -11,19 +11,17 @@ it waits for. Anybody else would spend what it is waiting for, and large jobs wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from math import inf
+from typing import Final
 
 from forebay.actors.scheduling.flows import Flow, Ticket, TicketState, TrafficClass
-from forebay.actors.scheduling.gates import Call, Gate
+from forebay.actors.scheduling.gates import Call, Demand, Gate
 from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Lane
-from forebay.actors.scheduling.order import Candidate, Entry, FlowOrder
-from forebay.actors.scheduling.shares import Share, ShareTable
-from forebay.actors.scheduling.standing import Standing
+from forebay.actors.scheduling.pool_queue import Enrolment, First, PoolQueue
+from forebay.actors.scheduling.shares import Share
 from forebay.actors.scheduling.targets import PoolTarget, Route
-from forebay.actors.scheduling.turnover import Turnover
 
 BATCH_SHARE = 20.0
 """Per cent of a pool that are for the batch class while both classes wait; either borrows what the
@@ -31,16 +29,8 @@ other leaves."""
 
 _GRANTS_PER_PUMP = 256
 """Then the pump yields, so that a thousand grants do not hold up everything else."""
-
-
-@dataclass(slots=True, eq=False)
-class _Enrolment:
-    """A flow with jobs waiting, at one pool."""
-
-    flow: Flow
-    lane: Lane
-    standing: Standing
-    entries: dict[PoolTarget, Entry] = field(default_factory=dict)
+_ANY_DEMAND: Final = Demand(1.0)
+_GRANTED: Final = TicketState.GRANTED
 
 
 class Pool:
@@ -54,15 +44,15 @@ class Pool:
             batch_share: per cent, above 0 and below 100.
         """
         self.name = name
-        self._class_weights = _class_weights(batch_share)
         self._gates = tuple(gates)
         self.targets: dict[str, PoolTarget] = {}
+        self.queue = PoolQueue(self, batch_share)
         self.blocked: set[Gate] = set()
         """What first jobs were waiting for when the pool last pumped."""
         self._shut: dict[Gate, float] = {}
         """Of these, those that are closed whoever comes, and until when."""
         self.barring: set[Ticket] = set()
-        """These first jobs."""
+        """These first jobs, as far as others need to know."""
         self.deferring: set[Pool] = set()
         """Pools that left a job to this one because it had room; they look again after it."""
         self.ring: Callable[[], None] = _no_bell
@@ -72,16 +62,6 @@ class Pool:
         self.grants = 0
         self.out: str | None = None
         """Why the whole account is taken out; None while it serves."""
-        self._classes: ShareTable[TrafficClass] = ShareTable()
-        self._clients: dict[TrafficClass, ShareTable[str]] = {
-            traffic_class: ShareTable() for traffic_class in TrafficClass
-        }
-        self._enrolled: dict[Flow, _Enrolment] = {}
-        self._standings: dict[Share[str], Standing] = {}
-        self._class_shares: dict[TrafficClass, Share[TrafficClass]] = {}
-        self.turnover = Turnover()
-        self._active: dict[PoolTarget, None] = {}
-        """Targets that somebody may wait for; ordered, so that the same always comes out."""
 
     def add_target(self, name: str, gates: Sequence[Gate], routes: Sequence[Route]) -> PoolTarget:
         target = PoolTarget(self, name, gates, routes)
@@ -109,9 +89,7 @@ class Pool:
 
     def change_batch_share(self, batch_share: float) -> None:
         """As of the constructor; for whoever comes from now on, and for those who wait."""
-        self._class_weights = _class_weights(batch_share)
-        for traffic_class, share in self._class_shares.items():
-            self._classes.change_weight(share, self._class_weights[traffic_class])
+        self.queue.change_batch_share(batch_share)
 
     @property
     def in_flight(self) -> int:
@@ -123,79 +101,31 @@ class Pool:
         if not target.idle:
             raise ValueError(f"target {target.name!r} is in use")
         del self.targets[target.name]
-        self._active.pop(target, None)
+        self.queue.forget_target(target)
 
     @property
     def backlogged_clients(self) -> int:
         """Clients with jobs waiting; one that has jobs of both classes counts twice."""
-        return len(self._standings)
+        return len(self.queue.standings)
 
     @property
     def remembered_clients(self) -> int:
-        """Clients with a counter: with jobs that wait or are under way, or with a debt to those
-        that have."""
-        return sum(map(len, self._clients.values()))
+        """As of :class:`PoolQueue`."""
+        return self.queue.remembered_clients
 
-    # Enrolment: which flows have jobs waiting.
+    # Which flows have jobs waiting.
 
     def enrol(self, flow: Flow, lane: Lane) -> None:
         """``flow`` of ``lane`` begins to have jobs waiting."""
-        key = flow.key
-        share = self._clients[key.traffic_class].enter(key.client, flow.weight)
-        self._class_shares[key.traffic_class] = self._classes.enter(
-            key.traffic_class, self._class_weights[key.traffic_class]
-        )
-        standing = self._standings.get(share)
-        if standing is None:
-            standing = self._standings[share] = Standing(share)
-            late = share.counter - self.virtual_time(key.traffic_class)
-            self.turnover.came(key.traffic_class, late / share.usual if share.usual else 0.0)
-        enrolment = self._enrolled[flow] = _Enrolment(flow, lane, standing)
-        if standing.enter(flow):
-            self._push_all(standing)
-        else:
-            self._push(enrolment)
+        self.queue.enrol(flow, lane)
 
     def refresh(self, flow: Flow) -> None:
         """A job came back to the front of an enrolled flow."""
-        enrolment = self._enrolled[flow]
-        if enrolment.standing.note(flow):
-            self._push_all(enrolment.standing)
-        else:
-            self._push(enrolment)
-
-    def _push_all(self, standing: Standing) -> None:
-        """The client's jobs go before where they stood. Entries are looked at lazily, which finds
-        those that have fallen behind but not these."""
-        for flow in standing.flows:
-            self._push(self._enrolled[flow])
-
-    def _push(self, enrolment: _Enrolment) -> None:
-        traffic_class = enrolment.flow.key.traffic_class
-        for target in enrolment.lane.targets:
-            if target.pool is self and target.out is None:
-                old = enrolment.entries.get(target)
-                if old is not None:
-                    old.live = False
-                entry = Entry(enrolment.flow, enrolment.standing)
-                enrolment.entries[target] = entry
-                order = target.orders.get(traffic_class)
-                if order is None:
-                    order = target.orders[traffic_class] = FlowOrder(self._clients[traffic_class])
-                order.add(entry)
-                self._active[target] = None
+        self.queue.refresh(flow)
 
     def withdraw(self, flow: Flow) -> None:
         """``flow`` has no job waiting any more."""
-        enrolment = self._enrolled.pop(flow)
-        for entry in enrolment.entries.values():
-            entry.live = False
-        standing = enrolment.standing
-        standing.leave(flow)
-        if not standing.flows:
-            del self._standings[standing.share]
-        self._clients[flow.key.traffic_class].leave(standing.share)
-        self._classes.leave(self._class_shares[flow.key.traffic_class])
+        self.queue.withdraw(flow)
 
     def settle(
         self,
@@ -208,43 +138,13 @@ class Pool:
     ) -> None:
         """A grant ended, that was charged so many tokens and has used so many. What it held goes
         to the next job at once: a slot is not idle until somebody wakes."""
-        opened_at = share.opens_at
-        self._clients[class_share.key].settle(share, charged, used)
-        self._classes.settle(class_share, charged, used)
-        if used:
-            self.turnover.settled(charged, used)
-        if share.opens_at < opened_at and (standing := self._standings.get(share)) is not None:
-            self._push_all(standing)
+        self.queue.settle(share, class_share, charged=charged, used=used)
         self.pump_at_once(now)
 
     def look_again(self) -> None:
         """What first jobs wait for may have changed."""
         if self.blocked:
             self.ring()
-
-    # What forecasts ask.
-
-    @property
-    def standings(self) -> Mapping[Share[str], Standing]:
-        """Of all clients with jobs waiting."""
-        return self._standings
-
-    def standing_of(self, flow: Flow) -> Standing | None:
-        """None: no job waits in ``flow``."""
-        enrolment = self._enrolled.get(flow)
-        return None if enrolment is None else enrolment.standing
-
-    def lane_of(self, flow: Flow) -> Lane:
-        """Of a flow that has jobs waiting."""
-        return self._enrolled[flow].lane
-
-    def virtual_time(self, traffic_class: TrafficClass) -> float:
-        """How far clients of the class have come that are served."""
-        return self._clients[traffic_class].virtual_time
-
-    def class_share(self, traffic_class: TrafficClass) -> Share[TrafficClass] | None:
-        """None: it was never asked for."""
-        return self._class_shares.get(traffic_class)
 
     # The pump.
 
@@ -259,12 +159,14 @@ class Pool:
 
     def pump_for(self, lane: Lane, now: float) -> None:
         """A job came to ``lane``: grant it at once if it can be."""
-        shut = self._shut
-        if shut and all(
-            target.is_shut(shut, now) for target in lane.targets if target.pool is self
-        ):
-            # By what changes only when a call ends, or in time: whoever pumps then looks at all.
-            return
+        if self._shut:
+            for target in lane.targets:
+                if target.pool is self and not target.is_shut(self._shut, now):
+                    break
+            else:
+                # By what changes only when a call ends, or in time: whoever pumps then looks at
+                # all.
+                return
         self.pump_at_once(now)
 
     def pump_at_once(self, now: float) -> None:
@@ -274,17 +176,30 @@ class Pool:
             self.ring()
 
     def _grant_all(self, now: float) -> float:
-        self._forget_barring()
+        if self.blocked:
+            self._forget_barring()
+        wake = self._grant_in_turn(now) if self.queue.enrolled else inf
+        if self.deferring:
+            self._ring_deferring()
+        return wake
+
+    def _grant_in_turn(self, now: float) -> float:
+        queue = self.queue
         wake = inf
         granted = 0
         while True:
             before = len(self.blocked), granted
             bars_no_more = False
-            aside: list[tuple[PoolTarget, FlowOrder, Entry]] = []
+            aside: list[First] = []
             deferred_to_self = False
-            while granted < _GRANTS_PER_PUMP and (first := self._first()) is not None:
+            while granted < _GRANTS_PER_PUMP and queue.enrolled:
+                if not queue.choices and (opens_at := self._bar_all(now)) > now:
+                    return opens_at
+                first = queue.first(self.blocked)
+                if first is None:
+                    break
                 target, order, candidate = first
-                ticket, entry = candidate.ticket, candidate.entry
+                ticket = candidate.ticket
                 demand = ticket.demand_at(target)
                 ready, route, closed = target.readiness(demand, now)
                 if ready > now or route is None:
@@ -298,34 +213,44 @@ class Pool:
                         if gate.same_for_all:
                             self._shut[gate] = opens_at
                     continue
-                lane = self._enrolled[entry.flow].lane
-                preferred = lane.preferred(target, ticket, now)
+                enrolment = queue.enrolled[candidate.entry.flow]
+                preferred = enrolment.lane.preferred(target, ticket, now)
                 if preferred is None:
                     if order.open_window(candidate):
                         continue
                     bars_no_more |= ticket in self.barring
-                    self._grant(target, route, entry.flow, now)
+                    self._grant(enrolment, target, route, now)
                     granted += 1
                     continue
                 if preferred.pool is self:
                     deferred_to_self = True
                 else:
                     preferred.pool.deferring.add(self)
-                order.set_aside(entry)
-                aside.append((target, order, entry))
-            for target, order, entry in aside:
-                order.bring_back(entry)
-                self._active[target] = None
+                queue.set_aside(first)
+                aside.append(first)
+            queue.put_back(aside)
             if granted >= _GRANTS_PER_PUMP:
-                wake = now
-                break
+                return now
             if bars_no_more:
                 self._forget_barring()
                 wake = inf
             elif not deferred_to_self or before == (len(self.blocked), granted):
-                break
-        self._ring_deferring()
-        return wake
+                return wake
+
+    def _bar_all(self, now: float) -> float:
+        """When a gate opens that is closed to all who wait, where there is one: then there is no
+        need to know whose turn it is. To be asked while no job has a choice of targets, so that
+        nobody asks who else was barred."""
+        target = self.queue.only_target
+        for gate in self._gates if target is None else target.gates_of_every_way():
+            if gate.same_for_all and not gate.is_dormant:
+                opens_at = gate.ready_at(_ANY_DEMAND, now)
+                if opens_at > now:
+                    self._forget_barring()
+                    self.blocked.add(gate)
+                    self._shut[gate] = opens_at
+                    return opens_at
+        return now
 
     def _forget_barring(self) -> None:
         self._shut.clear()
@@ -337,81 +262,38 @@ class Pool:
         for pool in deferring:
             pool.ring()
 
-    def _first(self) -> tuple[PoolTarget, FlowOrder, Candidate] | None:
-        """The job that is next among the targets that no blocked job bars."""
-        targets = [target for target in self._active if self._is_open(target)]
-        if not targets:
-            return None
-        best: tuple[PoolTarget, FlowOrder, Candidate] | None = None
-        best_counter = inf
-        for traffic_class in self._clients:
-            class_share = self._class_shares.get(traffic_class)
-            if class_share is None or class_share.counter >= best_counter:
-                continue
-            found = self._first_of_class(targets, traffic_class)
-            if found is not None:
-                best, best_counter = found, class_share.counter
-        return best
-
-    def _is_open(self, target: PoolTarget) -> bool:
-        if target.out is not None:
-            return False
-        if not self.blocked:
-            return True
-        return self.blocked.isdisjoint(target.common_gates()) and any(
-            self.blocked.isdisjoint(route.gates) for route in target.routes
-        )
-
-    def _first_of_class(
-        self, targets: Sequence[PoolTarget], traffic_class: TrafficClass
-    ) -> tuple[PoolTarget, FlowOrder, Candidate] | None:
-        best: tuple[PoolTarget, FlowOrder, Candidate] | None = None
-        for target in targets:
-            order = target.orders.get(traffic_class)
-            if order is None:
-                continue
-            first = order.first()
-            while isinstance(first, Flow):
-                self._enrolled[first].lane.emptied(first)
-                first = order.first()
-            if first is None:
-                if all(order.is_empty for order in target.orders.values()):
-                    self._active.pop(target, None)
-            elif best is None or first.rank < best[2].rank:
-                best = (target, order, first)
-        return best
-
-    def _grant(self, target: PoolTarget, route: Route, flow: Flow, now: float) -> None:
+    def _grant(self, enrolment: Enrolment, target: PoolTarget, route: Route, now: float) -> None:
+        flow, lane = enrolment.flow, enrolment.lane
         ticket = flow.take_head()
-        enrolment = self._enrolled[flow]
-        lane, share = enrolment.lane, enrolment.standing.share
-        enrolment.standing.taken += 1
-        self.turnover.granted(flow.key.traffic_class)
-        lane.granted(target, ticket, now)
-        for other in lane.targets:
-            if other.pool is not self and ticket in other.pool.barring:
-                other.pool.ring()
+        if len(lane.targets) > 1:
+            lane.granted(target, ticket, now)
+            for other in lane.targets:
+                if other.pool is not self and ticket in other.pool.barring:
+                    other.pool.ring()
         demand = ticket.demand_at(target)
         call = Call(demand, now)
-        for gate in target.way(route):
-            gate.take(call, now)
-        class_share = self._class_shares[flow.key.traffic_class]
-        self._clients[flow.key.traffic_class].start(share, demand.tokens)
-        self._classes.start(class_share, demand.tokens)
+        gates = target.way(route)
+        for gate in gates:
+            if not gate.is_dormant:
+                gate.take(call, now)
+        self.queue.start(enrolment, demand.tokens)
         self.grants += 1
         target.in_flight += 1
         route.load.calls += 1
         target.pace.add(now)
-        ticket.state = TicketState.GRANTED
-        ticket.granted(Grant(target, route, call, share, class_share))
+        if flow.head() is None:
+            lane.emptied(flow)
+        ticket.state = _GRANTED
+        ticket.granted(
+            Grant(target, route, gates, call, enrolment.standing.share, enrolment.class_share)
+        )
 
     # Taking targets out, and back.
 
     def take_out(self, target: PoolTarget, reason: str) -> None:
         """No waiting cures what this target has. Lanes without any other are told."""
         target.out = reason
-        target.orders.clear()
-        self._active.pop(target, None)
+        self.queue.forget_target(target)
         for lane in list(target.lanes):
             lane.target_out()
         self.look_again()
@@ -419,9 +301,7 @@ class Pool:
     def bring_back(self, target: PoolTarget) -> None:
         """The target serves again, also those who wait already."""
         target.out = None
-        for enrolment in self._enrolled.values():
-            if target in enrolment.lane.targets:
-                self._push(enrolment)
+        self.queue.bring_back(target)
         self.ring()
 
     def take_out_all(self, reason: str) -> None:
@@ -429,10 +309,6 @@ class Pool:
         self.out = reason
         for target in list(self.targets.values()):
             self.take_out(target, reason)
-
-
-def _class_weights(batch_share: float) -> dict[TrafficClass, float]:
-    return {TrafficClass.INTERACTIVE: 100 - batch_share, TrafficClass.BATCH: batch_share}
 
 
 def _no_bell() -> None:

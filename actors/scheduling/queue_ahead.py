@@ -21,6 +21,7 @@ from forebay.actors.scheduling.flows import Flow, TrafficClass
 from forebay.actors.scheduling.gates import NOTHING_AHEAD, Backlog
 from forebay.actors.scheduling.lanes import Lane
 from forebay.actors.scheduling.pool import Pool
+from forebay.actors.scheduling.pool_queue import PoolQueue
 from forebay.actors.scheduling.shares import Share
 from forebay.actors.scheduling.standing import Standing
 
@@ -72,10 +73,11 @@ def queue_ahead(pool: Pool, flow: Flow, own: Backlog, arrival: float) -> QueueAh
         own: what waits in front of the job in its flow.
         arrival: its number.
     """
-    standing = pool.standing_of(flow)
+    queue = pool.queue
+    standing = queue.standing_of(flow)
     if standing is None:
         return QueueAhead()
-    count = _Count(pool, flow, standing)
+    count = _Count(queue, flow, standing)
     count.add_own(own, arrival)
     count.add_clients(arrival)
     count.add_those_to_come()
@@ -89,14 +91,14 @@ def queue_ahead(pool: Pool, flow: Flow, own: Backlog, arrival: float) -> QueueAh
 class _Count:
     """Adds up what goes before one job."""
 
-    def __init__(self, pool: Pool, flow: Flow, standing: Standing) -> None:
+    def __init__(self, queue: PoolQueue, flow: Flow, standing: Standing) -> None:
         self.waiting = 0.0
         self.by_lane: defaultdict[Lane, _Sum] = defaultdict(_Sum)
-        self._pool = pool
+        self._queue = queue
         self._flow = flow
         self._standing = standing
         self._class = standing.traffic_class
-        self._kept = pool.turnover.kept
+        self._kept = self._queue.turnover.kept
         """What calls take, relative to what they are thought to take."""
         self._own = _Sum()
         self._in_class = _Sum()
@@ -107,12 +109,12 @@ class _Count:
     def add_own(self, own: Backlog, arrival: float) -> None:
         """What the same client has before the job."""
         self._own.add(own)
-        self.by_lane[self._pool.lane_of(self._flow)].add(own)
+        self.by_lane[self._queue.lane_of(self._flow)].add(own)
         for peer in self._standing.flows:
             if peer is not self._flow:
                 part = _before_in_peer(self._flow, peer, arrival)
                 self._own.add(part)
-                self.by_lane[self._pool.lane_of(peer)].add(part)
+                self.by_lane[self._queue.lane_of(peer)].add(part)
         self.waiting += self._own.calls
         self._in_class.add(Backlog(self._own.calls, self._own.tokens, self._own.output))
 
@@ -121,10 +123,10 @@ class _Count:
         share = self._standing.share
         kept = self._kept
         turn = _counter(share, kept) + self._own.tokens * kept / share.weight
-        unevenness = self._pool.turnover.unevenness
-        step = 1 + len(self._pool.standings) // _MOST_CLIENTS
+        unevenness = self._queue.turnover.unevenness
+        step = 1 + len(self._queue.standings) // _MOST_CLIENTS
         self._scale = float(step)
-        for other in itertools.islice(self._pool.standings.values(), 0, None, step):
+        for other in itertools.islice(self._queue.standings.values(), 0, None, step):
             if other is self._standing:
                 continue
             if other.traffic_class is not self._class:
@@ -150,18 +152,18 @@ class _Count:
 
     def _add_part(self, other: Standing, calls: float, tokens: float) -> None:
         for flow in other.flows:
-            self.by_lane[self._pool.lane_of(flow)].add_part(flow, calls, tokens)
+            self.by_lane[self._queue.lane_of(flow)].add_part(flow, calls, tokens)
             self._in_class.add_part(flow, calls, tokens)
 
     def add_those_to_come(self) -> None:
         """Clients that come before the last round until the job's turn pass it."""
         share = self._standing.share
         job = self._flow.tokens / max(1, self._flow.waiting) * self._kept / share.weight
-        turnover = self._pool.turnover
-        late = _counter(share, self._kept) - self._pool.virtual_time(self._class)
+        turnover = self._queue.turnover
+        late = _counter(share, self._kept) - self._queue.virtual_time(self._class)
         later = late / job - turnover.late(self._class) if job > 0 else 0.0
         rounds = self._own.calls + max(0.0, later)
-        coming = turnover.newcomers(self._class, len(self._pool.standings)) * rounds / (rounds + 1)
+        coming = turnover.newcomers(self._class, len(self._queue.standings)) * rounds / (rounds + 1)
         self._grow(1 / (1 - min(_MOST_COMING, coming)))
 
     def _grow(self, factor: float) -> None:
@@ -172,12 +174,13 @@ class _Count:
     def add_other_class(self) -> None:
         """What the other class is granted meanwhile."""
         other = next(each for each in TrafficClass if each is not self._class)
-        own_share, other_share = self._pool.class_share(self._class), self._pool.class_share(other)
+        own_share = self._queue.class_share(self._class)
+        other_share = self._queue.class_share(other)
         if own_share is None or other_share is None:
             return
         kept, calls = self._kept, self._in_class.calls
         # What the other class has had of late it goes on to get, up to its part.
-        usual = self._pool.turnover.share_of(other)
+        usual = self._queue.turnover.share_of(other)
         expected = calls * usual / max(1 - usual, 1 - _MOST_COMING)
         totals = [_waiting(each) for each in self._other_class]
         waiting = sum(each for each, _ in totals) * self._scale
@@ -192,7 +195,7 @@ class _Count:
         for each in self._other_class:
             part = expected * self._scale / waiting
             for flow in each.flows:
-                self.by_lane[self._pool.lane_of(flow)].add_part(flow, part, part)
+                self.by_lane[self._queue.lane_of(flow)].add_part(flow, part, part)
         self.waiting += min(expected, waiting)
 
 

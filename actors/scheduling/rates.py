@@ -91,20 +91,24 @@ class RateGate(Gate):
         self.unit = unit
         self.rate = rate
         self.burst = burst
-        self.same_for_all = unit is Unit.REQUESTS
+        self.same_for_all = self._counts_calls = unit is Unit.REQUESTS
         self._bucket = Bucket(rate, burst, now=float("-inf"))
         self._kept = KeptShare()
 
     def ready_at(self, demand: Demand, now: float) -> float:
-        return self._bucket.ready_at(demand.of(self.unit), now)
+        amount = 1.0 if self._counts_calls else demand.of(self.unit)
+        return self._bucket.ready_at(amount, now)
 
     def take(self, call: Call, now: float) -> None:
-        self._bucket.take(call.demand.of(self.unit), now)
+        self._bucket.take(1.0 if self._counts_calls else call.demand.of(self.unit), now)
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
-        unused = surplus(call.demand, outcome, self.unit)
-        if self.unit is not Unit.REQUESTS:
-            self._kept.note(call.demand.of(self.unit), unused, outcome)
+        if self._counts_calls and outcome.is_good:
+            return
+        demand = call.demand
+        unused = surplus(demand, outcome, self.unit)
+        if not self._counts_calls:
+            self._kept.note(demand.of(self.unit), unused, outcome)
         self._bucket.give_back(unused, now)
 
     def room(self, now: float) -> float:

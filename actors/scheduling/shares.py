@@ -104,10 +104,11 @@ class ShareTable(Generic[KeyT]):
         share = self._shares.get(key)
         if share is None:
             share = self._shares[key] = Share(key, weight, self._usual_cost / weight)
-        if not share.busy:
-            self._busy += 1
         if not share.waiting:
-            share.counter = max(share.counter, self.virtual_time)
+            if not share.in_flight:
+                self._busy += 1
+            if share.counter < self.virtual_time:
+                share.counter = self.virtual_time
         share.weight = weight
         share.waiting += 1
         return share
@@ -123,11 +124,15 @@ class ShareTable(Generic[KeyT]):
     def leave(self, share: Share[KeyT]) -> None:
         """One flow less has jobs waiting."""
         share.waiting -= 1
-        self._retire(share)
+        if not share.waiting and not share.in_flight:
+            self._retire(share)
 
     def round_of(self, share: Share[KeyT]) -> int:
         """In which round the next job of ``share`` starts: it makes up for none that it missed."""
-        return max(self.round, share.round)
+        own = share.round
+        if own < self.round:
+            own = self.round
+        return own
 
     def open_window(self, share: Share[KeyT]) -> None:
         """It is the turn of ``share``, and of all that are no more than half a job from it."""
@@ -136,14 +141,19 @@ class ShareTable(Generic[KeyT]):
     def start(self, share: Share[KeyT], cost: float) -> None:
         """A job of ``share``, that has some waiting, is served next; ``cost`` (tokens) is an
         estimate until settled."""
-        if share.served > self.virtual_time:
-            self.virtual_time = share.served
-            self._forget_idle()
+        counter = share.counter
+        served = counter - share.pending
+        if served > self.virtual_time:
+            self.virtual_time = served
+            if self._idle:
+                self._forget_idle()
         step = cost / share.weight
-        self._note_step(step)
+        largest = self._note_step(step)
         # Waiting for a target that is closed for hours earns no credit at the others.
-        credit = _MOST_CREDIT * self._largest_step
-        share.counter = max(share.counter, self.virtual_time - credit) + step
+        least = self.virtual_time - _MOST_CREDIT * largest
+        if counter < least:
+            counter = least
+        share.counter = counter + step
         share.pending += step
         share.in_flight += 1
         self.round = self.round_of(share)
@@ -152,24 +162,29 @@ class ShareTable(Generic[KeyT]):
     def settle(self, share: Share[KeyT], charged: float, used: float) -> None:
         """A call that was started with a cost of ``charged`` tokens ended and has used ``used``;
         0: it comes to nothing."""
-        share.counter += (used - charged) / share.weight
+        weight = share.weight
+        share.counter += (used - charged) / weight
         share.in_flight -= 1
-        share.pending = share.pending - charged / share.weight if share.in_flight else 0.0
+        share.pending = share.pending - charged / weight if share.in_flight else 0.0
         if used:
-            share.learn(used / share.weight)
-            self._note_step(used / share.weight)
+            share.learn(used / weight)
+            self._note_step(used / weight)
             self._usual_cost += _SMOOTHING * (used - self._usual_cost)
         else:
             share.round -= 1
-        self._retire(share)
+        if not share.in_flight and not share.waiting:
+            self._retire(share)
 
-    def _note_step(self, step: float) -> None:
-        faded = self._largest_step * _FORGETTING
-        self._largest_step = max(faded, step)
+    def _note_step(self, step: float) -> float:
+        """How far the largest of late has moved a counter."""
+        largest = self._largest_step * _FORGETTING
+        if largest < step:
+            largest = step
+        self._largest_step = largest
+        return largest
 
     def _retire(self, share: Share[KeyT]) -> None:
-        if share.busy:
-            return
+        """It is not busy any more."""
         self._busy -= 1
         if not self._busy:
             self._shares.clear()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from math import inf
+from typing import Final
 
 from forebay.actors.scheduling.averages import RunningMean
 from forebay.actors.scheduling.gates import Backlog, Call, Demand, Ending, Gate, Outcome
 
 _LEAST_WEIGHT = 0.03
+_SERVED: Final = Ending.SERVED
 
 
 class ServiceTime:
@@ -80,7 +82,7 @@ class SlotGate(Gate):
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
         del self._calls[call]
-        if outcome.ending is Ending.SERVED:
+        if outcome.ending is _SERVED:
             self._service.add(now - call.started_at)
 
     def room(self, now: float) -> float:

@@ -56,6 +56,8 @@ class Standing:
         self._flows[flow] = None
         priority = flow.key.priority
         self._priorities[priority] = self._priorities.get(priority, 0) + 1
+        if len(self._flows) == 1:
+            return False
         if self.is_mixed:
             return self.note(flow)
         if len(self._priorities) == 1:

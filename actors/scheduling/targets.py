@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
@@ -61,6 +62,7 @@ class PoolTarget:
         self._gates = tuple(gates)
         self._ways: dict[Route, tuple[Gate, ...]] = {}
         self._common: tuple[Gate, ...] | None = None
+        self._of_every_way: tuple[Gate, ...] | None = None
         self.routes = tuple(routes)
         self.out: str | None = None
         """Why the target is taken out; None while it serves."""
@@ -104,7 +106,7 @@ class PoolTarget:
     def forget_ways(self) -> None:
         """The gates of the pool or of the target have changed."""
         self._ways.clear()
-        self._common = None
+        self._common = self._of_every_way = None
 
     def way(self, route: Route) -> tuple[Gate, ...]:
         """All gates that a call by ``route`` passes."""
@@ -114,22 +116,32 @@ class PoolTarget:
         return way
 
     def common_gates(self) -> tuple[Gate, ...]:
-        """Those that every call passes, by whatever route."""
+        """What bounds this target, by whatever route."""
         if self._common is None:
             self._common = (*self.pool.gates, *self._gates)
         return self._common
+
+    def gates_of_every_way(self) -> tuple[Gate, ...]:
+        """Those that every call passes. With those of the route, if there is only one."""
+        gates = self._of_every_way
+        if gates is None:
+            only_route = self.routes[0].gates if len(self.routes) == 1 else ()
+            gates = self._of_every_way = (*self.common_gates(), *only_route)
+        return gates
 
     def readiness(self, demand: Demand, now: float) -> tuple[float, Route | None, list[Gate]]:
         """When ``demand`` may pass here, by which route (None: each is barred by a job that was
         first), and the gates that hold it back."""
         closed: list[Gate] = []
-        ready = -inf
+        ready = now
         for gate in self.common_gates():
+            if gate.is_dormant:
+                continue
             gate_ready = gate.ready_at(demand, now)
             if gate_ready > now:
                 closed.append(gate)
-            if gate_ready > ready:
-                ready = gate_ready
+                if gate_ready > ready:
+                    ready = gate_ready
         best: Route | None = None
         best_ready = inf
         closed_routes: list[Gate] = []
@@ -139,6 +151,8 @@ class PoolTarget:
                 continue  # barred by a job that waits for this route
             route_ready = now
             for gate in route.gates:
+                if gate.is_dormant:
+                    continue
                 gate_ready = gate.ready_at(demand, now)
                 if gate_ready > now:
                     closed_routes.append(gate)
@@ -152,16 +166,31 @@ class PoolTarget:
                 best, best_ready = route, route_ready
         if best_ready > now:
             closed += closed_routes
-        return max(ready, best_ready), best, closed
+            if best_ready > ready:
+                ready = best_ready
+        return ready, best, closed
 
     def is_shut(self, shut: Mapping[Gate, float], now: float) -> bool:
         """Whether one of the gates in ``shut``, which are closed until the times there, bars every
         way to this target."""
+        of_every_way = self.gates_of_every_way()
+        for gate, until in shut.items():
+            if until > now and gate in of_every_way:
+                return True
+        if len(self.routes) == 1:
+            return False
         closed = [gate for gate, until in shut.items() if until > now]
-        common = self.common_gates()
-        if any(gate in common for gate in closed):
-            return True
         return all(any(gate in route.gates for gate in closed) for route in self.routes)
+
+    def is_open(self, blocked: AbstractSet[Gate]) -> bool:
+        """Whether it serves and has a way that none of ``blocked`` bars."""
+        if self.out is not None:
+            return False
+        if not blocked:
+            return True
+        return blocked.isdisjoint(self.common_gates()) and any(
+            blocked.isdisjoint(route.gates) for route in self.routes
+        )
 
     def has_room(self, demand: Demand, now: float) -> bool:
         """Whether this demand would be granted here at once."""

@@ -44,7 +44,7 @@ class Turnover:
             late: how many of its jobs must be granted to others before its turn comes.
         """
         self._arrivals[traffic_class] += self._weight
-        self._late[traffic_class].add(max(0.0, late))
+        self._late[traffic_class].add(late if late > 0 else 0.0)
 
     def granted(self, traffic_class: TrafficClass) -> None:
         self._weight *= _GROWTH
@@ -59,7 +59,9 @@ class Turnover:
     def settled(self, charged: float, used: float) -> None:
         """A call was served that was thought to take ``charged`` tokens."""
         self._settled += 1
-        weight = max(_LEAST_WEIGHT, 1 / self._settled)
+        weight = 1 / self._settled
+        if weight < _LEAST_WEIGHT:
+            weight = _LEAST_WEIGHT
         self._used += weight * (used - self._used)
         self._charged += weight * (charged - self._charged)
         self._squared += weight * (charged * charged - self._squared)

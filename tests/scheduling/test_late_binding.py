@@ -265,3 +265,21 @@ def test_what_a_job_waits_for_is_told_with_the_longest_wait() -> None:
     assert expected.target is target
     assert expected.position == 2
     assert expected.seconds == pytest.approx(2.0)
+
+
+def test_a_job_that_was_granted_elsewhere_bars_nobody_where_all_are_barred_by_then() -> None:
+    slots = SlotGate("slots", 1)
+    tokens = RateGate("tpm", Unit.TOKENS, rate=1, burst=1000)
+    pool = Pool("pool", [slots])
+    routes = [Route("host", ())]
+    small, large = pool.add_target("small", [tokens], routes), pool.add_target("large", [], routes)
+    loop = Service(pool)
+    loop.offer(ListLane((small,)), "other", 900)
+    loop.run(1)
+    assert not slots.taken
+    first = loop.offer(ListLane((small, large)), "client", 500)
+    second = loop.offer(ListLane((large,)), "client", 500)
+    assert pool.pump(loop.now) == inf
+    assert first.grants
+    assert not second.grants
+    assert pool.blocked == {slots}
