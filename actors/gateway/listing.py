@@ -9,18 +9,29 @@ import trio
 
 from forebay.actors.gateway.listing_faults import ListingAnswer, NotAListing, read_listing
 from forebay.actors.gateway.model_names import spellings
-from forebay.actors.upstream import CallTimeouts, UpstreamFailure, open_call
+from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
+from forebay.actors.upstream import CallTimeouts, UpstreamAnswer, UpstreamFailure, open_call
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.listed_models import ListedModel, narrower
 from forebay.protocol.providers.base import ProviderProfile
+from forebay.protocol.providers.waits import retry_after
 
 _LARGEST_LISTING = 32 * 1024 * 1024
 _LISTING_SECONDS = 20.0
 _MOST_FAILURES_TOLD = 3
+_LARGE = 256 * 1024
 
 
 class ListingFailed(Exception):
     """The provider did not list its models; the message says why, without secrets."""
+
+    def __init__(self, message: str, *, told_to_wait: float | None = None) -> None:
+        """
+        Args:
+            told_to_wait: seconds.
+        """
+        super().__init__(message)
+        self.told_to_wait = told_to_wait
 
 
 class Listing:
@@ -29,7 +40,8 @@ class Listing:
     def __init__(self) -> None:
         self.models: dict[str, ListedModel] = {}
         """By id, in the provider's order. A fresh listing is another dict."""
-        self._updated_at: float | None = None
+        self.is_fresh = False
+        """The provider itself has said what it has, to this gateway."""
         self._failure: str | None = None
         self._tried = trio.Event()
         self._wanted = trio.Event()
@@ -41,9 +53,19 @@ class Listing:
                 return self.models[spelling]
         return None
 
-    def update(self, models: Iterable[ListedModel], now: float) -> None:
+    @property
+    def failure(self) -> str | None:
+        """Why the provider did not say what it has when it was last asked."""
+        return self._failure
+
+    def recall(self, models: Iterable[ListedModel]) -> None:
+        """Go by what the provider listed before this gateway was started, until it is asked."""
+        if not self.is_fresh:
+            self.models = {model.id: model for model in models}
+
+    def update(self, models: Iterable[ListedModel]) -> None:
         self.models = {model.id: model for model in models}
-        self._updated_at = now
+        self.is_fresh = True
         self._failure = None
         self._tried.set()
 
@@ -65,12 +87,20 @@ class Listing:
     async def wanted(self) -> None:
         """Wait until somebody wants a fresh listing."""
         await self._wanted.wait()
-        self._wanted = trio.Event()
+
+    def begin(self) -> None:
+        """The provider is asked: whoever has wanted it until now gets what it says."""
+        if self._wanted.is_set():
+            self._wanted = trio.Event()
 
     def describe(self) -> str:
+        count = f"{len(self.models)} models"
         if self._failure is not None:
-            return f"failed: {self._failure}"
-        return "not asked yet" if self._updated_at is None else f"{len(self.models)} models"
+            kept = f"; {count} of before" if self.models else ""
+            return f"failed: {self._failure}{kept}"
+        if self.is_fresh:
+            return count
+        return f"{count} of before, not asked yet" if self.models else "not asked yet"
 
 
 async def fetch_listings(
@@ -82,28 +112,32 @@ async def fetch_listings(
     timeouts: CallTimeouts,
     without_secrets: Callable[[bytes], bytes] = bytes,
     explained: Callable[[UpstreamFailure], str] = str,
+    wall_clock: WallClock = SYSTEM_CLOCK,
 ) -> dict[str, tuple[ListedModel, ...]]:
     """The models of each of ``hosts``; hosts that are down are left out.
 
     Args:
         without_secrets: takes out of an error what must not be repeated.
         explained: what is told of a call that brought no answer.
+        wall_clock: what a refusal says of times of day is held against it.
 
     Raises:
         ListingFailed: no host gave a listing.
     """
     listings: dict[str, tuple[ListedModel, ...]] = {}
     failures: list[str] = []
+    waits: list[float] = []
     for host in hosts:
         try:
             with trio.fail_after(_LISTING_SECONDS):
                 url = host + profile.listing_path
-                answer = await _fetch_one(transport, url, headers, timeouts)
+                answer = await _fetch_one(transport, url, headers, timeouts, wall_clock)
                 listed = None
                 if answer.status != 200 and profile.other_listing is not None:
                     listed = await _other_listing(transport, host, profile, headers, timeouts)
             if listed is None:
-                listed = read_listing(answer, profile, host, without_secrets=without_secrets)
+                waits.append(answer.told_to_wait)
+                listed = await _read(answer, profile, host, without_secrets)
             listings[host] = listed
         except UpstreamFailure as failure:
             failures.append(explained(failure))
@@ -113,7 +147,7 @@ async def fetch_listings(
         told = list(dict.fromkeys(failures))
         if len(told) > _MOST_FAILURES_TOLD:
             told[_MOST_FAILURES_TOLD:] = [f"and {len(told) - _MOST_FAILURES_TOLD} more hosts"]
-        raise ListingFailed("; ".join(told))
+        raise ListingFailed("; ".join(told), told_to_wait=max(waits, default=0.0))
     return listings
 
 
@@ -126,6 +160,21 @@ def all_listed(listings: Iterable[Iterable[ListedModel]]) -> list[ListedModel]:
             known = models.get(model.id)
             models[model.id] = model if known is None else narrower(known, model)
     return list(models.values())
+
+
+async def _read(
+    answer: ListingAnswer,
+    profile: ProviderProfile,
+    host: str,
+    without_secrets: Callable[[bytes], bytes],
+) -> tuple[ListedModel, ...]:
+    def read() -> tuple[ListedModel, ...]:
+        return read_listing(answer, profile, host, without_secrets=without_secrets)
+
+    if len(answer.body) < _LARGE:
+        return read()
+    # Thousands of models take as long to read as many a request; nobody waits for that.
+    return await trio.to_thread.run_sync(read, abandon_on_cancel=True)
 
 
 async def _other_listing(
@@ -150,6 +199,7 @@ async def _fetch_one(
     url: str,
     headers: Mapping[str, str],
     timeouts: CallTimeouts,
+    wall_clock: WallClock = SYSTEM_CLOCK,
 ) -> ListingAnswer:
     async with open_call(
         transport, "GET", url, headers=headers, body=b"", timeouts=timeouts
@@ -158,5 +208,12 @@ async def _fetch_one(
             status=answer.status,
             content_type=answer.headers.get("content-type", ""),
             location=answer.headers.get("location", ""),
+            told_to_wait=_told_to_wait(answer, wall_clock),
             body=await answer.read(_LARGEST_LISTING),
         )
+
+
+def _told_to_wait(answer: UpstreamAnswer, wall_clock: WallClock) -> float:
+    if answer.status == 200:
+        return 0.0
+    return retry_after(answer.headers, "", now=wall_clock()) or 0.0

@@ -44,6 +44,8 @@ class ListingAnswer:
     content_type: str
     location: str
     """Of a redirect; else ""."""
+    told_to_wait: float = 0.0
+    """Seconds, where it was refused and says when to come back."""
     body: bytes
 
 

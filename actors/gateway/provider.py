@@ -23,6 +23,7 @@ from forebay.actors.gateway.budgets import (
     slot_gates,
 )
 from forebay.actors.gateway.connection_advice import told_to_operators
+from forebay.actors.gateway.departures import Departures
 from forebay.actors.gateway.estimates import TokenEstimator
 from forebay.actors.gateway.exclusions import Exclusions
 from forebay.actors.gateway.health import Finding, Health
@@ -31,6 +32,7 @@ from forebay.actors.gateway.host_routes import HostRoutes
 from forebay.actors.gateway.known_facts import KnownFacts
 from forebay.actors.gateway.last_failure import LastFailure
 from forebay.actors.gateway.listing import Listing, ListingFailed, all_listed, fetch_listings
+from forebay.actors.gateway.listing_schedule import ListingSchedule
 from forebay.actors.gateway.probing import ask_whether_well
 from forebay.actors.gateway.told_limits import ToldLimits
 from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
@@ -40,6 +42,7 @@ from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.pool import BATCH_SHARE, Pool
 from forebay.actors.scheduling.prices import Price
 from forebay.actors.scheduling.targets import PoolTarget
+from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.canonical.model_facts import ModelFacts
 from forebay.protocol.dialects.base import UpstreamTraits
 from forebay.protocol.dialects.registry import SPEECH
@@ -52,10 +55,7 @@ _MOST_TARGETS = 1024
 """Targets that clients named outright are forgotten beyond this, idle ones first."""
 _FREE = Price(0.0, 0.0)
 """What a model of one's own costs where nobody says."""
-_LISTING_RETRY = 60.0
 _LOADED_REFRESH = 60.0
-_LISTING_SOONEST = 5.0
-"""However often clients ask for a model that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,7 @@ class Provider:
             returned=self._host_returned,
         )
         self.routes = HostRoutes(name, settings, random, self.health.watch)
+        self._departures = Departures(name)
         self._targets: dict[str, Target] = {}
         self._bell = trio.Event()
         self.pool.ring = self.ring
@@ -213,6 +214,7 @@ class Provider:
         routes = self.routes.make(model_id, (*self.pool.gates, *own_gates))
         pooled = self.pool.add_target(model_id, (admission, *own_gates), routes)
         pooled.price = self._price(model_id)
+        self._departures.note(model_id, self.facts_of(model_id))
         self.exclusions.add_target(pooled, admission)
         estimator = TokenEstimator(
             reserves_most_output=self.profile.reserves_most_output,
@@ -233,9 +235,16 @@ class Provider:
             return _FREE if facts.is_local else None
         return Price(facts.price_input, facts.price_output or 0.0)
 
-    def _reprice(self) -> None:
+    def _note_facts(self) -> None:
+        """What is known of models may have changed."""
         for model_id, target in self._targets.items():
             target.pooled.price = self._price(model_id)
+            self._departures.note(model_id, self.facts_of(model_id))
+
+    def recall_listing(self, models: Iterable[ListedModel]) -> None:
+        """Go by what the provider listed before this gateway was started, until it is asked."""
+        self.listing.recall(models)
+        self._note_facts()
 
     async def _probe(self, host: str) -> Finding:
         url = self.profile.ready_url(host)
@@ -282,7 +291,7 @@ class Provider:
                 _with_limits(target.pooled.gates, own_gates, now),
                 self.routes.make(model_id, (*self.pool.gates, *own_gates)),
             )
-        self._reprice()
+        self._note_facts()
         if (settings.api_key, settings.headers) != (old.api_key, old.headers):
             self.exclusions.forgive()
         self.listing.want()
@@ -314,9 +323,10 @@ class Provider:
             timeouts=self.timeouts,
             without_secrets=self.without_secrets,
             explained=partial(told_to_operators, provider=self.name),
+            wall_clock=self.wall_clock,
         )
-        self.listing.update(all_listed(listings.values()), trio.current_time())
-        self._reprice()
+        self.listing.update(all_listed(listings.values()))
+        self._note_facts()
         self.routes.list(listings)
         for model_id, target in self._targets.items():
             routes = self.routes.able(model_id)
@@ -346,16 +356,19 @@ class Provider:
 
     async def keep_listing(self) -> None:
         """Keep the listing fresh, until cancelled."""
+        schedule = ListingSchedule(self._random)
         while True:
-            pause = self.settings.listing_refresh_ms / 1000
+            refresh = self.settings.listing_refresh_ms / 1000
+            self.listing.begin()
             try:
                 await self.refresh_listing()
+                pause = schedule.after_answer(refresh)
             except ListingFailed as failure:
-                pause = min(pause, _LISTING_RETRY)
+                pause = schedule.after_failure(refresh, failure.told_to_wait)
                 if self.listing.failed(str(failure)):
                     _log.warning("provider %s lists no models: %s", self.name, failure)
-            with trio.move_on_after(pause):
-                await trio.sleep(_LISTING_SOONEST)
+            with trio.move_on_after(pause.longest):
+                await trio.sleep(pause.shortest)
                 await self.listing.wanted()
 
 

@@ -1,4 +1,4 @@
-"""What a store of learned state is: it keeps a text for each provider, and when it was written."""
+"""What a store of learned state is: it keeps texts of each provider, with the time of each."""
 
 from __future__ import annotations
 
@@ -34,6 +34,21 @@ class LearnedStore(ABC):
 
     @abstractmethod
     async def save(self, states: Mapping[str, LearnedState]) -> None:
+        """Keep ``states`` in place of those of the same providers.
+
+        Raises:
+            StoreUnavailable: nothing was kept.
+        """
+
+    async def load_listings(self) -> Mapping[str, LearnedState]:
+        """What providers listed last, by provider; nothing, where listings are not kept.
+
+        Raises:
+            StoreUnavailable: it can't be read.
+        """
+        return {}
+
+    async def save_listings(self, states: Mapping[str, LearnedState]) -> None:
         """Keep ``states`` in place of those of the same providers.
 
         Raises:

@@ -17,14 +17,17 @@ import trio
 
 from forebay.actors.stores.learned import LearnedState, LearnedStore, StoreUnavailable
 
-_TABLES: Final = """
-CREATE TABLE IF NOT EXISTS learned (
+_LEARNED: Final = "learned"
+_LISTINGS: Final = "listings"
+_TABLE: Final = """
+CREATE TABLE IF NOT EXISTS {} (
     provider TEXT PRIMARY KEY,
     saved_at REAL NOT NULL,
     state BLOB NOT NULL
 )
 """
-_VERSION: Final = 1
+_VERSION: Final = 2
+"""1 had no listings."""
 _LOCKED_SECONDS: Final = 2.0
 
 ResultT = TypeVar("ResultT")
@@ -38,10 +41,16 @@ class SqliteLearnedStore(LearnedStore):
         self._one_at_a_time = trio.CapacityLimiter(1)
 
     async def load(self) -> Mapping[str, LearnedState]:
-        return await self._in_thread(self._read)
+        return await self._in_thread(lambda: self._read(_LEARNED))
 
     async def save(self, states: Mapping[str, LearnedState]) -> None:
-        await self._in_thread(lambda: self._write(states))
+        await self._in_thread(lambda: self._write(_LEARNED, states))
+
+    async def load_listings(self) -> Mapping[str, LearnedState]:
+        return await self._in_thread(lambda: self._read(_LISTINGS))
+
+    async def save_listings(self, states: Mapping[str, LearnedState]) -> None:
+        await self._in_thread(lambda: self._write(_LISTINGS, states))
 
     async def _in_thread(self, work: Callable[[], ResultT]) -> ResultT:
         try:
@@ -49,15 +58,15 @@ class SqliteLearnedStore(LearnedStore):
         except (sqlite3.Error, OSError) as fault:
             raise StoreUnavailable(f"{self._path}: {fault}") from fault
 
-    def _read(self) -> dict[str, LearnedState]:
+    def _read(self, table: str) -> dict[str, LearnedState]:
         with self._opened() as database:
-            rows = database.execute("SELECT provider, state, saved_at FROM learned")
+            rows = database.execute(f"SELECT provider, state, saved_at FROM {table}")
             return {name: LearnedState(bytes(text), saved_at) for name, text, saved_at in rows}
 
-    def _write(self, states: Mapping[str, LearnedState]) -> None:
+    def _write(self, table: str, states: Mapping[str, LearnedState]) -> None:
         with self._opened() as database, database:
             database.executemany(
-                "INSERT OR REPLACE INTO learned (provider, saved_at, state) VALUES (?, ?, ?)",
+                f"INSERT OR REPLACE INTO {table} (provider, saved_at, state) VALUES (?, ?, ?)",
                 [(name, state.saved_at, state.text) for name, state in states.items()],
             )
 
@@ -66,13 +75,14 @@ class SqliteLearnedStore(LearnedStore):
         database = sqlite3.connect(self._path, timeout=_LOCKED_SECONDS)
         try:
             [version] = database.execute("PRAGMA user_version").fetchone()
-            if version not in (0, _VERSION):
+            if not 0 <= version <= _VERSION:
                 raise sqlite3.DatabaseError(
                     f"was written by another version of Forebay (format {version}, not {_VERSION})"
                 )
-            if not version:
+            if version < _VERSION:
                 with database:
-                    database.execute(_TABLES)
+                    for table in (_LEARNED, _LISTINGS):
+                        database.execute(_TABLE.format(table))
                     database.execute(f"PRAGMA user_version = {_VERSION}")
             yield database
         finally:

@@ -29,7 +29,7 @@ async def test_the_configuration_comes_before_the_listing() -> None:
     listed = ListedModel(
         "m", 4096, price_input=7.0, price_output=8.0, capabilities=frozenset({Capability.TOOLS})
     )
-    up.listing.update([listed, ListedModel("n", price_input=3.0)], 0.0)
+    up.listing.update([listed, ListedModel("n", price_input=3.0)])
     assert (up.facts_of("m").price_input, up.facts_of("m").price_output) == (1.0, 2.0)
     assert up.facts_of("m").context_tokens == 4096
     assert up.facts_of("m").can(Capability.TOOLS)
@@ -47,7 +47,7 @@ async def test_all_that_the_configuration_may_say_of_a_model() -> None:
     }
     up = provider(settings(targets={"m": said}))
     listed = ListedModel("m", 4096, capabilities=frozenset({Capability.TOOLS, Capability.CHAT}))
-    up.listing.update([listed], 0.0)
+    up.listing.update([listed])
     assert up.facts_of("m") == ModelFacts(
         capabilities=frozenset({Capability.CHAT, Capability.VISION, Capability.JSON_SCHEMA}),
         lacks=frozenset({Capability.TOOLS, Capability.PREFIX_CONTINUATION}),
@@ -60,14 +60,14 @@ async def test_all_that_the_configuration_may_say_of_a_model() -> None:
 async def test_a_fresh_listing_and_a_changed_configuration_are_heard_at_once() -> None:
     up = provider(settings())
     assert up.facts_of("m").context_tokens is None
-    up.listing.update([ListedModel("m:latest", 2048)], 0.0)
+    up.listing.update([ListedModel("m:latest", 2048)])
     known = up.facts_of("m")
     assert known.context_tokens == 2048
     assert up.facts_of("m") is known
     dearer = settings(targets={"m": {"price": {"input": 5}}})
     up.change(dearer, up.transport, 20.0)
     assert up.facts_of("m").price_input == 5.0
-    up.listing.update([], 0.0)
+    up.listing.update([])
     assert up.facts_of("m").context_tokens is None
 
 

@@ -21,9 +21,10 @@ PAGE = b"<!doctype html>\n<html><head><title>Welcome\n to nginx!</title></head><
 KEY = "sk-SECRET-1234567890"
 
 
-def answer(status: int, body: bytes = b"", **more: str) -> ListingAnswer:
-    fields = {"content_type": "application/json", "location": "", **more}
-    return ListingAnswer(status=status, body=body, **fields)
+def answer(
+    status: int, body: bytes = b"", *, content_type: str = "application/json", location: str = ""
+) -> ListingAnswer:
+    return ListingAnswer(status=status, body=body, content_type=content_type, location=location)
 
 
 def fault(said: ListingAnswer, base_url: str, kind: str = "openai_compatible") -> str:
