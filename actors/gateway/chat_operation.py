@@ -94,7 +94,7 @@ class ChatOperation(Operation[ChatContent]):
         codecs = self._codecs_of(target)
         wordings = wordings_of(self.request, self.size, target, codecs, self._codec, self._inbound)
         if self.request.continues:
-            return tuple(map(self._written_anew, wordings))
+            wordings = tuple(map(self._written_anew, wordings))
         if self.request.completion is None:
             return wordings
         return tuple(replace(w, roundabout=not CODECS[w.api].completes_text) for w in wordings)

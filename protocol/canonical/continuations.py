@@ -32,6 +32,7 @@ from forebay.protocol.canonical.events import (
 )
 from forebay.protocol.canonical.requests import (
     ChatRequest,
+    Completion,
     Effort,
     OutputKind,
     Reasoning,
@@ -79,7 +80,7 @@ def can_be_continued(request: ChatRequest) -> bool:
     return (
         request.stream
         and request.choices == 1
-        and request.completion is None
+        and (request.completion is None or _is_one_text(request.completion))
         and request.output.kind is OutputKind.TEXT
         and not request.sampling.logprobs
         and (choice is None or choice.mode in (ToolChoiceMode.AUTO, ToolChoiceMode.NONE))
@@ -87,6 +88,13 @@ def can_be_continued(request: ChatRequest) -> bool:
         and bool(request.turns)
         and request.turns[-1].role is not Role.ASSISTANT
         and _FORMS.isdisjoint(name for fields in request.extras.values() for name in fields)
+    )
+
+
+def _is_one_text(completion: Completion) -> bool:
+    """It is nothing but a text to go on with, so what was said of it makes a longer one."""
+    return completion == Completion(prompts=completion.prompts[:1], raw=completion.raw) and (
+        isinstance(completion.prompts[0], str)
     )
 
 

@@ -41,7 +41,7 @@ def needs_of_chat(request: ChatRequest) -> Needs:
         needed.add(Capability.JSON_SCHEMA)
     if asks_to_think(request):
         needed.add(Capability.THINKING)
-    if request.continues:
+    if request.continues and request.completion is None:
         needed.add(Capability.PREFIX_CONTINUATION)
     elif request.turns and request.turns[-1].role is Role.ASSISTANT:
         wished.add(Capability.PREFIX_CONTINUATION)

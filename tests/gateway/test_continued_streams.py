@@ -324,6 +324,47 @@ async def test_what_is_not_safe_to_go_on_with_breaks_as_ever(
         assert world.sandbox.statistics().faults == {"cut-midstream": 1}
 
 
+def _completed(body: str) -> str:
+    return "".join(str(choice["text"]) for choice in _choices(frames(body)))
+
+
+async def test_a_text_that_is_completed_is_gone_on_with_as_one_text(
+    autojump_clock: MockClock,
+) -> None:
+    ask = {"model": "fast", "prompt": "Once upon a time", "stream": True, "max_tokens": 90}
+    boxes = {
+        "first": SandboxOptions(fault_every={"cut-midstream=3": 1}),
+        "second": SandboxOptions(keep_requests=1),
+    }
+    async with open_world(two_targets(), sandboxes=boxes) as world:
+        broken = await world.client.post(f"{GATEWAY}/v1/completions", json=ask)
+        (request,) = world.sandboxes["second"].requests
+        rest = json.loads(request.body)
+        said = rest["prompt"].removeprefix("Once upon a time")
+        assert said
+        assert rest["prompt"] == "Once upon a time" + said
+        assert 0 < rest["max_tokens"] < 90
+        world.sandboxes["first"].change_options(SandboxOptions())
+        await trio.sleep(60)
+        # This server knows nothing of its own first words: it answers the longer prompt.
+        alone = await world.client.post(f"{GATEWAY}/v1/completions", json={**rest, "model": "fast"})
+        told = _completed(broken.text)
+        assert told.startswith(said)
+        assert told.removeprefix(said).strip() == _completed(alone.text).strip()
+        assert frames(broken.text)[-1].get("error") is None
+        assert len({frame["id"] for frame in frames(broken.text)}) == 1
+        assert await world.is_at_rest()
+
+
+@pytest.mark.parametrize("fields", [{"suffix": "The end."}, {"echo": True}, {"logprobs": 1}])
+async def test_a_completion_of_more_than_one_text_breaks_as_ever(
+    fields: Json, autojump_clock: MockClock
+) -> None:
+    async with open_world(one_target()) as world:
+        ask = {"model": "fast", "prompt": _BREAKING, "stream": True, **fields}
+        assert '"error"' in await read_cut(world, ask, "/v1/completions")
+
+
 async def test_a_call_of_a_tool_is_not_gone_on_with(autojump_clock: MockClock) -> None:
     tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
     body = {

@@ -301,7 +301,11 @@ def test_open_thoughts_are_left_behind_and_not_thought_again() -> None:
     [
         replace(REQUEST, stream=False),
         replace(REQUEST, choices=2),
-        replace(REQUEST, completion=Completion(prompts=("go",))),
+        replace(REQUEST, completion=Completion(prompts=("go", "on"))),
+        replace(REQUEST, completion=Completion(prompts=((1, 2),))),
+        replace(REQUEST, completion=Completion(prompts=("go",), suffix="on")),
+        replace(REQUEST, completion=Completion(prompts=("go",), echo=True)),
+        replace(REQUEST, completion=Completion(prompts=("go",), logprobs=0)),
         replace(REQUEST, output=OutputFormat(kind=OutputKind.JSON)),
         replace(REQUEST, sampling=Sampling(logprobs=True)),
         replace(REQUEST, tool_choice=ToolChoice(ToolChoiceMode.REQUIRED)),
@@ -335,6 +339,19 @@ def test_a_server_that_is_not_known_to_go_on_is_never_asked_to(codec: ChatCodec)
     assert REST is not None
     with pytest.raises(ApiFailure, match="can't go on"):
         codec.encode_request(REST, UpstreamTraits())
+
+
+def test_a_completion_is_gone_on_with_as_a_longer_prompt() -> None:
+    completion = Completion(prompts=("Once upon",))
+    request = replace(REQUEST, completion=completion, turns=(user_turn("Once upon"),))
+    assert can_be_continued(request)
+    answer = SplicedAnswer()
+    for event in (PartStart(index=0, kind=PartKind.TEXT), TextDelta(0, " a time\n")):
+        answer.add(event)
+    rest = continued(request, answer)
+    assert rest is not None
+    body = OpenAICompletionsCodec().encode_request(rest, UpstreamTraits()).body
+    assert body["prompt"] == "Once upon a time"
 
 
 @pytest.mark.parametrize("codec", ALL_CODECS, ids=lambda codec: str(codec.api))

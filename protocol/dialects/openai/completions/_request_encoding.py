@@ -22,7 +22,7 @@ from forebay.protocol.dialects.openai._generation_fields import (
     is_openai,
 )
 from forebay.protocol.dialects.openai._names import COMPLETIONS
-from forebay.protocol.dialects.openai._texts_or_tokens import encode_texts
+from forebay.protocol.dialects.openai._texts_or_tokens import TextOrTokens, encode_texts
 from forebay.protocol.dialects.openai.completions._losses import LOSSES
 from forebay.protocol.jsontext import JsonObject
 
@@ -32,7 +32,8 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
     ApiFailure: BAD_REQUEST, something that can't be said here would change the meaning.
     """
     refuse_missing_state(request)
-    refuse_going_on(request)
+    if request.completion is None:
+        refuse_going_on(request)
     refuse_own_surroundings(request)
     completion = _completion_of(request)
     to_openai = is_openai(traits)
@@ -51,7 +52,10 @@ def encode_request(request: ChatRequest, traits: UpstreamTraits) -> EncodedReque
         "stream": request.stream or None,
         **tuning,
     }
-    body: JsonObject = {"model": request.model, "prompt": encode_texts(completion.prompts)}
+    body: JsonObject = {
+        "model": request.model,
+        "prompt": encode_texts(_prompts_of(request, completion)),
+    }
     body.update((name, value) for name, value in said.items() if value is not None)
     if request.stream and traits.stream_usage:
         options = raw.get("stream_options")
@@ -75,9 +79,17 @@ def _completion_of(request: ChatRequest) -> Completion:
         raise _unsupported("tools", "completes text, and can't call 'tools'")
     if request.output.kind is not OutputKind.TEXT:
         raise _unsupported("format", "completes text, and can't be held to a 'format'")
-    for turn in request.turns:
+    for turn in request.turns[:-1] if request.continues else request.turns:
         _check_says_only_text(turn)
     return request.completion
+
+
+def _prompts_of(request: ChatRequest, completion: Completion) -> tuple[TextOrTokens, ...]:
+    """With what was said of the answer, where the rest of it is asked for."""
+    if not request.continues:
+        return completion.prompts
+    said = "".join(part.text for part in request.turns[-1].parts if isinstance(part, Text))
+    return tuple(prompt + said for prompt in completion.prompts if isinstance(prompt, str))
 
 
 def _check_says_only_text(turn: Turn) -> None:
