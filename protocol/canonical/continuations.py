@@ -342,7 +342,8 @@ class _Seam:
     def close(self) -> str:
         """There is no more: what was held back is new after all, if it is more than a gap."""
         self.is_passed = True
-        return self._body[: self._repeated] if self._body else ""
+        text = self._body[: self._repeated] if self._body else ""
+        return text[_alike(self._gap, text) :]
 
     def _add_after_gap(self, text: str) -> str:
         text = self._held + text

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from forebay.protocol.canonical.assembly import assemble
@@ -115,6 +115,7 @@ def pieces_of(text: str, cuts: list[int]) -> list[str]:
     cuts=st.lists(st.integers(0, 40), max_size=8),
     repeats=st.booleans(),
 )
+@example(whole=f" {'a' * 15} ", breaks=[17], cuts=[], repeats=False)
 def test_text_is_told_once_wherever_it_breaks_and_however_the_rest_comes(
     whole: str, breaks: list[int], cuts: list[int], repeats: bool
 ) -> None:
