@@ -182,3 +182,9 @@ async def nobody_waits(gateway: Server, *, timeout: float = 30.0) -> float:
 def _count(value: JsonValue) -> int:
     assert isinstance(value, int), value
     return value
+
+
+def as_number(value: JsonValue) -> float:
+    """A number of a page."""
+    assert isinstance(value, int | float), value
+    return float(value)

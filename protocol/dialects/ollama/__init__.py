@@ -26,7 +26,6 @@ from forebay.protocol.dialects.ollama.models import (
     encode_version,
     matches,
 )
-from forebay.protocol.dialects.ollama.shown import ask_to_show, decode_shown
 
 __all__ = [
     "OLLAMA",
@@ -41,9 +40,7 @@ __all__ = [
     "OllamaEmbeddingsCodec",
     "OllamaGenerateCodec",
     "OllamaSpeech",
-    "ask_to_show",
     "decode_running",
-    "decode_shown",
     "encode_running",
     "encode_show",
     "encode_status",

@@ -1,0 +1,1 @@
+"""What ``bench/promises.py`` measures: each promise in a module of its own."""
