@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from forebay.actors.config import Settings
+from forebay.actors.config import NameList, Settings
 from forebay.actors.gateway.jobs import ANONYMOUS, Client
 from forebay.endpoints.heads import RequestHead
 from forebay.endpoints.routes import dialect_of
@@ -30,12 +30,13 @@ class Door:
     """Decides whose request it is."""
 
     def __init__(self, settings: Settings) -> None:
+        names = {name: settings.names_of(name) for name in settings.clients}
         clients = {
             name: Client(
                 name=name,
                 weight=client.weight,
                 traffic_class=client.traffic_class,
-                models=None if client.models is None else frozenset(client.models),
+                models=None if (listed := names[name]) is None else NameList(listed),
                 manages_models=client.manage_models,
             )
             for name, client in settings.clients.items()

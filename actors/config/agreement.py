@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
+from forebay.actors.config.name_agreement import wrong_names
 from forebay.actors.config.problems import Fault, Location, did_you_mean
 from forebay.actors.config.provider_agreement import within_provider, within_target
 from forebay.actors.config.values import is_loopback
@@ -98,7 +99,7 @@ def within_defaults(defaults: View) -> Iterator[Fault]:
 def between_sections(settings: View) -> Iterator[Fault]:
     yield from _wrong_groups(settings)
     yield from _dangling_targets(settings)
-    yield from _dangling_model_names(settings)
+    yield from wrong_names(settings)
     yield from _shared_client_keys(settings)
     yield from _shared_keyless_dialects(settings)
     yield from _open_door(settings)
@@ -151,33 +152,6 @@ def _known_providers(wrong: str, providers: list[str]) -> str:
     if not providers:
         return "there are none yet: add it under providers"
     return did_you_mean(wrong, providers) or f"there are: {', '.join(providers)}"
-
-
-def _dangling_model_names(settings: View) -> Iterator[Fault]:
-    if any(settings.is_wrong(section) for section in ("models", "providers", "groups")):
-        return
-    places: list[Location] = [
-        ("defaults", dialect) for dialect in ("openai", "anthropic", "ollama")
-    ]
-    places += [
-        ("clients", client, "models", index)
-        for client in settings.names("clients")
-        for index, _ in settings.items("clients", client, "models")
-    ]
-    models = settings.names("models")
-    providers = [*settings.names("providers"), *settings.names("groups")]
-    for at in places:
-        name = settings.text(*at)
-        if name is None:
-            continue
-        provider, _, model_id = name.partition("/")
-        if name not in models and not (provider in providers and model_id):
-            yield Fault(
-                at=at,
-                message="names no model, and no provider/model-id of a configured provider",
-                fix=did_you_mean(name, models),
-                echo=True,
-            )
 
 
 def _shared_client_keys(settings: View) -> Iterator[Fault]:

@@ -132,6 +132,10 @@ models:
     #on_unsupported: reject        # instead of defaults.on_unsupported
     #continue_broken: true         # a stream that breaks off is gone on with by a target that can
 
+# Other names: as they are, with a star, or (~) as a regular expression.
+aliases:
+  #gpt-4: fast
+
 # What serves a request for a model that nobody knows, by the API that was called; and what becomes
 # of a field that the API of a model's target can't say.
 defaults:

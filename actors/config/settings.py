@@ -23,6 +23,7 @@ from forebay.actors.config.sections import (
 )
 from forebay.actors.config.strict_sections import StrictSettings
 from forebay.actors.config.values import (
+    AliasName,
     ModelName,
     Named,
     Section,
@@ -51,7 +52,9 @@ class Settings(StrictSettings):
     groups: Named[ShortName, SomeOf[ShortName]] = Field(default_factory=dict)
     """By name: providers that are one target set, in order of preference."""
     models: Named[ModelName, ModelSettings] = Field(default_factory=dict)
-    """By public name."""
+    """By public name, which may have a star."""
+    aliases: Named[AliasName, ModelName] = Field(default_factory=dict)
+    """What other names stand for, in the order of the file."""
     defaults: Section[Defaults] = Defaults()
     clients: Named[ShortName, ClientSettings] = Field(default_factory=dict)
     """By client name. Empty: everybody who reaches the socket is served."""
@@ -61,6 +64,12 @@ class Settings(StrictSettings):
         group each of its providers."""
         written = self.models[model].targets
         return tuple(dict.fromkeys(each for target in written for each in self.members_of(target)))
+
+    def names_of(self, client: str) -> tuple[str, ...] | None:
+        """The models that a client may ask for, with what their plain aliases stand for instead of
+        these; None: all."""
+        names = self.clients[client].models
+        return None if names is None else tuple(self.aliases.get(name, name) for name in names)
 
     def weights_of(self, model: str) -> dict[str, float]:
         """By ``provider/model-id``, where the model's strategy goes by weights. The providers of a

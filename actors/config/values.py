@@ -24,6 +24,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from forebay.actors.config.name_expressions import ExpressionRefused, NameExpression
+from forebay.actors.config.name_patterns import STAR
 from forebay.actors.config.problems import Fault, broken
 from forebay.actors.upstream.proxies import ProxyUnusable, read_proxy
 
@@ -142,6 +144,34 @@ def _model_name(name: str) -> str:
         )
     return name
 
+
+_SIGNS_OF_EXPRESSIONS = re.compile(r"\.[*+]|^\^|\$$|[\\(|]")
+
+
+def _alias_name(name: str) -> str:
+    _model_name(name)
+    if name.startswith(EXPRESSION_MARK):
+        try:
+            NameExpression(name.removeprefix(EXPRESSION_MARK))
+        except ExpressionRefused as fault:
+            raise broken(Fault(message=str(fault))) from None
+    elif _SIGNS_OF_EXPRESSIONS.search(name):
+        raise broken(
+            Fault(
+                message="looks like a regular expression",
+                fix=f'write {EXPRESSION_MARK} before it, as in "{EXPRESSION_MARK}{name}"',
+            )
+        )
+    elif name.count(STAR) > 1:
+        raise broken(Fault(message="has more than one star", fix="use one"))
+    return name
+
+
+EXPRESSION_MARK = "~"
+"""Begins an alias that is a regular expression, as nginx has it."""
+
+AliasName = Annotated[str, AfterValidator(_alias_name)]
+"""Another name for a model: may have a star, or be a regular expression."""
 
 ShortName = Annotated[str, AfterValidator(_short_name)]
 """Of a provider or a client: goes into log lines, metrics and the provider part of targets."""

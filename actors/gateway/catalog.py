@@ -13,13 +13,17 @@ from forebay.actors.config import (
     Settings,
     Strategy,
     UnknownModel,
+    has_star,
     split_target,
+    with_star,
 )
 from forebay.actors.gateway.jobs import Client
 from forebay.actors.gateway.model_index import ModelIndex
 from forebay.actors.gateway.model_names import LATEST_TAG, spellings
 from forebay.actors.gateway.models import Model
+from forebay.actors.gateway.names import Meaning, Names
 from forebay.actors.gateway.provider import Provider, Target
+from forebay.actors.gateway.starred_weights import StarredWeights
 from forebay.actors.scheduling.preferences import Preference, preference_for
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.requests import Dialect
@@ -35,7 +39,7 @@ class Resolution:
     """What a name stands for."""
 
     name: str
-    """The configured model's name, or ``provider/model-id``."""
+    """The configured model's name, which may have a star, or ``provider/model-id``."""
     model: Model
     targets: tuple[Target, ...]
     is_configured: bool
@@ -67,7 +71,8 @@ class Catalog:
         """
         self._settings = settings
         self._providers = providers
-        self.index = ModelIndex(settings, providers)
+        self._names = Names(settings)
+        self.index = ModelIndex(settings, providers, self._names)
         self.models: dict[str, Model] = {
             name: self._model(name, before) for name in settings.models
         }
@@ -137,18 +142,20 @@ class Catalog:
         Raises:
             ApiFailure: MODEL_NOT_FOUND, or FORBIDDEN for a model that the client may not use.
         """
-        resolution = self._known(name)
-        if resolution is None and self._maybe_listed(name):
+        meaning = self._meaning(name)
+        resolution = self._known(meaning)
+        if resolution is None and self._maybe_listed(meaning.name):
             with trio.move_on_after(_FIRST_LISTING_SECONDS):
                 for provider in self._providers.values():
                     await provider.listing.first_try()  # the mapping never changes
-            resolution = self._known(name)
+            resolution = self._known(meaning)
         if resolution is None:
             for provider in self._providers.values():
                 provider.listing.want()
-            if self._settings.defaults.unknown_model is UnknownModel.DEFAULT:
-                default = self._settings.defaults.by_dialect().get(dialect)
-                resolution = None if default is None else self._known(default)
+            default = self._default_for(dialect)
+            if default is not None:
+                meaning = self._meaning(default)
+                resolution = self._known(meaning)
         if resolution is None:
             raise ApiFailure(
                 ApiError(
@@ -158,7 +165,8 @@ class Catalog:
                     code="model_not_found",
                 )
             )
-        if client.models is not None and client.models.isdisjoint((name, resolution.name)):
+        # By what it leads to, so that neither an alias nor a default is a way around the list.
+        if not client.may_use(meaning.name, resolution.name):
             raise ApiFailure(
                 ApiError(
                     kind=ErrorKind.FORBIDDEN,
@@ -175,13 +183,21 @@ class Catalog:
     def _is_outright(name: str, provider: str) -> bool:
         return name.startswith(f"{provider}/")
 
-    def _known(self, name: str) -> Resolution | None:
+    def _meaning(self, name: str) -> Meaning:
+        return Meaning(name) if len(name) > _LONGEST_NAME else self._names.meaning(name)
+
+    def _default_for(self, dialect: Dialect) -> str | None:
+        defaults = self._settings.defaults
+        if defaults.unknown_model is not UnknownModel.DEFAULT:
+            return None
+        return defaults.by_dialect().get(dialect)
+
+    def _known(self, meaning: Meaning) -> Resolution | None:
+        name = meaning.name
         if len(name) > _LONGEST_NAME:
             return None
-        for candidate in spellings(name):
-            if candidate in self.models:
-                targets = tuple(map(self._target, self._settings.targets_of(candidate)))
-                return Resolution(candidate, self.models[candidate], targets, is_configured=True)
+        if meaning.model is not None:
+            return self._configured(meaning.model, meaning.star)
         provider_name, _, model_id = name.partition("/")
         if provider_name in self._providers and model_id:
             provider = self._providers[provider_name]
@@ -194,27 +210,37 @@ class Catalog:
                     return self._outright(provider, candidate)
         return None
 
-    def _target(self, name: str) -> Target:
-        provider, model_id = split_target(name)
-        return self._providers[provider].target(model_id)
+    def _configured(self, name: str, star: str) -> Resolution:
+        parted = map(split_target, self._settings.targets_of(name))
+        if not has_star(name):
+            targets = tuple(self._providers[each].target(model_id) for each, model_id in parted)
+        else:
+            starred = [(self._providers[each], with_star(id_, star)) for each, id_ in parted]
+            targets = _maybe_there(starred)
+        return Resolution(name, self.models[name], targets, is_configured=True)
 
     def _outright(self, provider: Provider, model_id: str) -> Resolution:
         target = provider.target(model_id)
         return Resolution(target.name, self.outright[provider.name], (target,), is_configured=False)
 
     def _of_group(self, group: str, model_id: str) -> Resolution:
-        """The model at all providers of the group, without those that are known not to list it,
-        if others may have it."""
-        members = [self._providers[name] for name in self._settings.groups[group]]
-        able = [
-            provider
-            for provider in members
-            if not provider.listing.models or provider.listing.find(model_id) is not None
-        ]
-        if not able:
-            able = members
-        targets = tuple(provider.target(_untagged(provider, model_id)) for provider in able)
+        targets = _maybe_there(
+            [(self._providers[name], model_id) for name in self._settings.groups[group]]
+        )
         return Resolution(f"{group}/{model_id}", self.outright[group], targets, is_configured=False)
+
+
+def _maybe_there(named: list[tuple[Provider, str]]) -> tuple[Target, ...]:
+    """The models of these ids, without those that their providers are known not to list, if others
+    may have them."""
+    having = [
+        (provider, model_id)
+        for provider, model_id in named
+        if not provider.listing.models or provider.listing.find(model_id) is not None
+    ]
+    return tuple(
+        provider.target(_untagged(provider, model_id)) for provider, model_id in having or named
+    )
 
 
 def _provider_of(target: str) -> str:
@@ -222,6 +248,8 @@ def _provider_of(target: str) -> str:
 
 
 def _preference(settings: ModelSettings, weights: Mapping[str, float]) -> Preference:
+    if any(map(has_star, weights)):
+        weights = StarredWeights(weights)
     return preference_for(settings.strategy, weights=weights, sticky=settings.is_sticky)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Generic
 
-from forebay.actors.config import OnUnsupported
+from forebay.actors.config import NameList, OnUnsupported
+from forebay.actors.gateway.model_names import spellings
 from forebay.actors.gateway.operations import ContentT, Operation
 from forebay.actors.gateway.sizes import RequestSize
 from forebay.actors.gateway.waiting import Outlook
@@ -20,11 +21,18 @@ class Client:
     name: str
     weight: float = 1.0
     traffic_class: TrafficClass = TrafficClass.INTERACTIVE
-    models: frozenset[str] | None = None
+    models: NameList | None = None
     """The models it may use; None: all."""
 
     manages_models: bool = False
     """It may change which models Ollama servers have."""
+
+    def may_use(self, *names: str) -> bool:
+        """Whether it may use a model that goes by one of ``names``."""
+        models = self.models
+        if models is None:
+            return True
+        return any(models.holds(spelling) for name in names for spelling in spellings(name))
 
 
 ANONYMOUS = Client(name="anonymous", manages_models=True)

@@ -3,13 +3,20 @@ providers' listings, since there may be thousands."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from forebay.actors.config import Settings, split_target
+from forebay.actors.config import (
+    EXPRESSION_MARK,
+    Settings,
+    Wildcard,
+    has_star,
+    split_target,
+    with_star,
+)
 from forebay.actors.gateway.jobs import Client
-from forebay.actors.gateway.model_names import spellings
+from forebay.actors.gateway.names import Meaning, Names
 from forebay.actors.gateway.provider import Provider
 from forebay.protocol.canonical.model_facts import ModelFacts, any_of
 
@@ -32,8 +39,9 @@ class CatalogEntry:
 class ModelIndex:
     """The names of one configuration."""
 
-    def __init__(self, settings: Settings, providers: Mapping[str, Provider]) -> None:
+    def __init__(self, settings: Settings, providers: Mapping[str, Provider], names: Names) -> None:
         self._settings = settings
+        self._names = names
         self._providers = providers
         self._made_of: tuple[int, ...] | None = None
         self._entries: tuple[CatalogEntry, ...] = ()
@@ -47,24 +55,45 @@ class ModelIndex:
             self._made_of = made_of
         if client.models is None:
             return self._entries
-        return tuple(entry for entry in self._entries if entry.id in client.models)
+        return tuple(self._shown(client))
 
     def find(self, name: str, client: Client) -> CatalogEntry | None:
         """The entry of a name, as ``client`` may write it; None where nothing has that name, or
         its provider is known not to list it."""
-        found = self._named(name)
-        if found is None:
-            return None
-        if client.models is not None and client.models.isdisjoint((name, found.id)):
+        meaning = self._names.meaning(name)
+        found = self._meant(meaning)
+        if found is None or not client.may_use(meaning.name, found.id):
             return None
         return replace(found, id=name)
 
+    def _shown(self, client: Client) -> Iterator[CatalogEntry]:
+        """What a client may ask for that may not ask for all: by the names that it may use."""
+        listed = client.models
+        assert listed is not None
+        for entry in self._entries:
+            name = self._settings.aliases.get(entry.id, entry.id)
+            if listed.holds(name):
+                yield entry
+                continue
+            # A model that a provider lists goes by its own id, too, if no other does.
+            bare = entry.id.partition("/")[2]
+            if entry.owned_by in self._providers and listed.holds(bare):
+                meant = self._meant(self._names.meaning(bare))
+                if meant is not None and meant.id == entry.id:
+                    yield replace(entry, id=bare)
+
     def _all(self) -> tuple[CatalogEntry, ...]:
-        entries = {name: self._configured(name) for name in self._settings.models}
+        entries: dict[str, CatalogEntry] = {}
+        for name in self._settings.models:
+            for entry in self._starred(name) if has_star(name) else (self._configured(name),):
+                entries.setdefault(entry.id, entry)
+        for alias in self._settings.aliases:
+            if not has_star(alias) and not alias.startswith(EXPRESSION_MARK):
+                entries[alias] = self._alias(alias)
         for provider in self._providers.values():
             for model_id in _models_of(provider):
                 entry = _of_provider(provider, model_id)
-                entries[entry.id] = entry
+                entries.setdefault(entry.id, entry)
         for group, members in self._settings.groups.items():
             having: dict[str, list[Provider]] = {}
             for member in members:
@@ -76,10 +105,11 @@ class ModelIndex:
                 entries[entry.id] = entry
         return tuple(entries.values())
 
-    def _named(self, name: str) -> CatalogEntry | None:
-        for candidate in spellings(name):
-            if candidate in self._settings.models:
-                return self._configured(candidate)
+    def _meant(self, meaning: Meaning) -> CatalogEntry | None:
+        if meaning.model is not None:
+            entry = self._configured(meaning.model, meaning.star)
+            return replace(entry, id=meaning.name) if meaning.star else entry
+        name = meaning.name
         provider_name, _, model_id = name.partition("/")
         provider = self._providers.get(provider_name)
         if provider is not None and model_id and _may_have(provider, model_id):
@@ -96,8 +126,24 @@ class ModelIndex:
                 return _of_provider(provider, listed.id)
         return None
 
-    def _configured(self, name: str) -> CatalogEntry:
-        targets = self._settings.targets_of(name)
+    def _alias(self, alias: str) -> CatalogEntry:
+        found = self._meant(self._names.meaning(alias))
+        return CatalogEntry(alias, OWN) if found is None else replace(found, id=alias)
+
+    def _starred(self, name: str) -> Iterator[CatalogEntry]:
+        """What a model with a star in its name may be asked for, as its providers list it."""
+        for target in self._settings.targets_of(name):
+            provider_name, model_id = split_target(target)
+            if not has_star(model_id):
+                continue
+            wildcard = Wildcard.of(model_id)
+            for listed in _models_of(self._providers[provider_name]):
+                star = wildcard.star_in(listed)
+                if star is not None:
+                    yield replace(self._configured(name, star), id=with_star(name, star))
+
+    def _configured(self, name: str, star: str = "") -> CatalogEntry:
+        targets = tuple(with_star(each, star) for each in self._settings.targets_of(name))
         parted = map(split_target, targets)
         facts = any_of(self._providers[each].facts_of(model_id) for each, model_id in parted)
         return CatalogEntry(name, OWN, facts, targets)

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import trio
 
-from forebay.actors.config import split_target
+from forebay.actors.config import has_star, split_target
 from forebay.actors.gateway.calls import LARGEST_ANSWER, read_json, said_in_answer, server_failed
 from forebay.actors.gateway.failures import CallFailed, network_failure
 from forebay.actors.gateway.gateway import Gateway
@@ -248,18 +248,16 @@ class _Meter:
 def model_standing_in(gateway: Gateway, api: RelayedApi, client: Client) -> str | None:
     """The model for a request that names none: what the first provider takes by itself, else the
     first configured one that has a target with such an API, of those that ``client`` may use."""
-
-    def may_use(name: str) -> bool:
-        return client.models is None or name in client.models
-
     for provider in gateway.providers.values():
         default = provider.profile.default_models.get(api.api)
-        if default is not None and may_use(f"{provider.name}/{default}"):
+        if default is not None and client.may_use(f"{provider.name}/{default}"):
             return f"{provider.name}/{default}"
     for name in gateway.settings.models:
         targets = gateway.settings.targets_of(name)
         providers = (gateway.providers[split_target(target)[0]] for target in targets)
-        if may_use(name) and any(api.api in provider.profile.paths for provider in providers):
+        if has_star(name) or not client.may_use(name):
+            continue
+        if any(api.api in provider.profile.paths for provider in providers):
             return name
     return None
 

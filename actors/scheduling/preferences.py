@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from forebay.actors.scheduling.lanes import Strategy
 
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from forebay.actors.scheduling.flows import Ticket
     from forebay.actors.scheduling.targets import PoolTarget
 
+KeyT = TypeVar("KeyT")
+ValueT = TypeVar("ValueT")
+
 _MOST_CONVERSATIONS = 4096
 """Of one model, whose last targets are remembered."""
+_MOST_TARGETS = 4096
+"""Of one model that are remembered. One whose name has a star may have any number."""
 _OLD_SECONDS = 60.0
 """A time that was not measured for so long may have changed."""
 _JOBS_BETWEEN_PROBES = 20
@@ -105,8 +110,9 @@ class Fastest(_BestOfAll):
         super().__init__()
         self._jobs = {False: 0, True: 0}
         """By kind: those that stream, and those that don't."""
-        self._taken: dict[tuple[str, bool], tuple[int, float]] = {}
-        """By target and kind: the number of the job that it took last, and when."""
+        self._taken: OrderedDict[tuple[str, bool], tuple[int, float]] = OrderedDict()
+        """By target and kind: the number of the job that it took last, and when. That of the
+        latest job last."""
 
     def _badness(self, target: PoolTarget, ticket: Ticket, now: float) -> tuple[float, float]:
         kind = ticket.streams
@@ -123,7 +129,9 @@ class Fastest(_BestOfAll):
 
     def granted(self, target: PoolTarget, ticket: Ticket, now: float) -> None:
         self._jobs[ticket.streams] += 1
-        self._taken[target.full_name, ticket.streams] = (self._jobs[ticket.streams], now)
+        key = (target.full_name, ticket.streams)
+        self._taken[key] = (self._jobs[ticket.streams], now)
+        _keep_latest(self._taken, key, 2 * _MOST_TARGETS)
 
 
 class Weighted(_BestOfAll):
@@ -141,23 +149,29 @@ class Weighted(_BestOfAll):
         """
         super().__init__()
         self._weights = weights
-        self._credit = dict.fromkeys(weights, 0.0)
+        self._credit: OrderedDict[str, float] = OrderedDict()
+        """That of a target that changed last at the end."""
 
     def _badness(self, target: PoolTarget, ticket: Ticket, now: float) -> tuple[float, float]:
         weight = self._weights.get(target.full_name, 0.0)
         if not weight:
             return 1.0, 0.0
-        return 0.0, -self._credit[target.full_name] - weight
+        return 0.0, -self._credit.get(target.full_name, 0.0) - weight
 
     def granted(self, target: PoolTarget, ticket: Ticket, now: float) -> None:
         paid = 0.0
         for each in self._with_room:
             weight = self._weights.get(each.full_name, 0.0)
             if weight:
-                self._credit[each.full_name] += weight
+                self._earn(each, weight)
                 paid += weight
-        if paid and target.full_name in self._credit:
-            self._credit[target.full_name] -= paid
+        if paid and self._weights.get(target.full_name, 0.0):
+            self._earn(target, -paid)
+
+    def _earn(self, target: PoolTarget, credit: float) -> None:
+        name = target.full_name
+        self._credit[name] = self._credit.get(name, 0.0) + credit
+        _keep_latest(self._credit, name, _MOST_TARGETS)
 
 
 class Sticky(Preference):
@@ -190,11 +204,16 @@ class Sticky(Preference):
         stays = conversation is not None and self._last.get(conversation) == target.full_name
         if conversation is not None:
             self._last[conversation] = target.full_name
-            self._last.move_to_end(conversation)
-            if len(self._last) > _MOST_CONVERSATIONS:
-                self._last.popitem(last=False)
+            _keep_latest(self._last, conversation, _MOST_CONVERSATIONS)
         if not stays:
             self._otherwise.granted(target, ticket, now)
+
+
+def _keep_latest(kept: OrderedDict[KeyT, ValueT], key: KeyT, most: int) -> None:
+    """``key`` was set just now; of more than ``most`` the oldest is forgotten."""
+    kept.move_to_end(key)
+    if len(kept) > most:
+        kept.popitem(last=False)
 
 
 def preference_for(

@@ -130,7 +130,7 @@ def test_the_worked_examples_do_what_the_page_says(text: str, errors: str) -> No
 
 def test_the_page_has_worked_examples_that_load_and_ones_that_do_not() -> None:
     assert [bool(errors) for _, errors in yaml_blocks()].count(True) == 2
-    assert len(yaml_blocks()) == 9
+    assert len(yaml_blocks()) == 10
 
 
 def test_the_table_of_waits_is_what_the_code_answers() -> None:
@@ -180,7 +180,9 @@ def test_the_example_holds_every_setting() -> None:
             r"^(providers\.NAME\.targets)\.[\w-]+\.|\[\d+\]",
             lambda found: f"{found[1]}.NAME." if found[1] else "",
             re.sub(
-                r"^(providers|models|clients|groups)\.[\w-]+(?=\.|$)", r"\1.NAME", path_text(at)
+                r"^(providers|models|aliases|clients|groups)\.[\w-]+(?=\.|$)",
+                r"\1.NAME",
+                path_text(at),
             ),
         )
         for at in document.positions

@@ -1,0 +1,29 @@
+"""The names that ask for whichever model will do: ``auto``, and ``auto:tools,json,ctx>=100k``."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from forebay.protocol.canonical.needs import NO_NEEDS, Needs
+from forebay.protocol.canonical.needs_grammar import read_needs
+
+AUTO: Final = "auto"
+_WITH_NEEDS: Final = "auto:"
+_AS_OLLAMA_SAYS_IT: Final = "auto:latest"
+"""Its clients write the tag themselves where there is none."""
+
+
+def is_auto(name: str) -> bool:
+    """Whether ``name`` asks for whichever model will do, though what it must be may be wrong."""
+    return name == AUTO or name.startswith(_WITH_NEEDS)
+
+
+def needs_in(name: str) -> Needs:
+    """What a name that ``is_auto`` asks for.
+
+    Raises:
+        NeedsUnreadable: nothing that can be asked for.
+    """
+    if name in (AUTO, _AS_OLLAMA_SAYS_IT):
+        return NO_NEEDS
+    return read_needs(name.removeprefix(_WITH_NEEDS))
