@@ -13,6 +13,7 @@ from harness.scene import (
     change_sandbox,
     gateway_config,
 )
+
 from promised.requests import sized_request
 
 

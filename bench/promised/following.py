@@ -16,6 +16,7 @@ from harness.scene import (
     gateway_config,
     upstream_counts,
 )
+
 from promised.quota import Knowledge
 
 CLIENTS: Final = 20

@@ -13,6 +13,7 @@ from harness.scene import (
     MODEL,
     gateway_config,
 )
+
 from promised.requests import sized_request
 
 CLIENTS: Final = 20
