@@ -8,20 +8,21 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 import trio
 
 from forebay.actors.config import (
     EXAMPLE_CONFIG,
-    ConfigError,
     Settings,
     load_settings,
     with_address,
 )
 from forebay.actors.gateway import Gateway
 from forebay.endpoints.collector import set_for_holding
+from forebay.endpoints.command_line import config_option, run, run_plain
+from forebay.endpoints.models_command import models_command
+from forebay.endpoints.providers_command import providers_command
 from forebay.endpoints.reloading import Reloader
 from forebay.endpoints.running import Address, serve_gateway
 from forebay.endpoints.sandbox import (
@@ -40,19 +41,11 @@ from forebay.endpoints.startup import (
     finds_local_ollama,
     with_sandbox,
 )
-
-ResultT = TypeVar("ResultT")
+from forebay.endpoints.warmup_command import warmup_command
 
 _VERSION = importlib.metadata.version("forebay")
 _SANDBOX_PORT = 4291
 _OTHER_FILES = 512
-
-_config_option = click.option(
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Configuration file. Default: forebay.yaml here, else the keys in the environment.",
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,7 +59,7 @@ def main() -> None:
 
 
 @main.command()
-@_config_option
+@config_option
 @click.option("--host", help="Address to listen on. Default: 127.0.0.1.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0: any free one. Default: 4290.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more.")
@@ -81,7 +74,7 @@ def serve(path: Path | None, host: str | None, port: int | None, verbose: bool) 
     )
     for library in ("httpcore", "httpx", "hypercorn", "h11"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    _run(lambda: _serve(path, host, port))
+    run(lambda: _serve(path, host, port))
 
 
 async def _serve(path: Path | None, host: str | None, port: int | None) -> None:
@@ -203,7 +196,7 @@ def sandbox(
         )
     except ValueError as fault:
         raise click.ClickException(str(fault)) from None
-    _run(lambda: _sandbox(Sandbox(options), host, port))
+    run(lambda: _sandbox(Sandbox(options), host, port))
 
 
 async def _sandbox(sandbox: Sandbox, host: str, port: int) -> None:
@@ -233,11 +226,11 @@ async def _listen(
 
 
 @main.command()
-@_config_option
+@config_option
 def check(path: Path | None) -> None:
     """Validate a configuration file: every problem with its line and its mend."""
     path = path or DEFAULT_FILE
-    settings = _run_plain(lambda: load_settings(path))
+    settings = run_plain(lambda: load_settings(path))
     providers = ", ".join(settings.providers) or "none"
     click.echo(
         f"{path}: valid. Providers: {providers}. Models: {len(settings.models)}. "
@@ -261,45 +254,9 @@ def init(path: Path, force: bool) -> None:
 
 
 main.add_command(simulate_command)
-
-
-def _run(command: Callable[[], Awaitable[None]]) -> None:
-    """Run an async command; an operator's mistake ends it with one line."""
-
-    async def run() -> None:
-        await command()
-
-    try:
-        trio.run(run)
-    except Exception as fault:
-        message = _in_one_line(fault)
-        if message is None:
-            raise
-        raise click.ClickException(message) from None
-
-
-def _run_plain(step: Callable[[], ResultT]) -> ResultT:
-    """The same for a step that is not async."""
-    try:
-        return step()
-    except (ConfigError, OSError) as fault:
-        raise click.ClickException(_in_one_line(fault) or "") from None
-
-
-def _in_one_line(fault: BaseException) -> str | None:
-    """What an operator can do about it; None for a fault of the program."""
-    while isinstance(fault, BaseExceptionGroup) and len(fault.exceptions) == 1:
-        fault = fault.exceptions[0]
-    match fault:
-        case click.ClickException():
-            return fault.format_message()
-        case ConfigError():
-            return str(fault)
-        case OSError():
-            where = f"{fault.filename}: " if fault.filename else ""
-            return f"{where}{fault.strerror or fault}"
-        case _:
-            return None
+main.add_command(models_command)
+main.add_command(providers_command)
+main.add_command(warmup_command)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,16 @@ from datetime import UTC, datetime
 from typing import cast
 
 import trio
-from quart import Blueprint, Response
+from quart import Blueprint, Response, request
 
 from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.gateway.reloads import Reload
 from forebay.actors.gateway.supervision import GatewayStatus, ProviderState
+from forebay.actors.gateway.warmup import make_targets, models_to_load, warm_up
 from forebay.actors.kernel import ActorSnapshot
 from forebay.endpoints.visits import visit
-from forebay.protocol.jsontext import JsonObject, JsonValue
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads_object
 
 _MOST_SESSIONS_LISTED = 200
 _STATUS_SECONDS = 5.0
@@ -60,7 +62,47 @@ def pages(gateway: Gateway) -> Blueprint:
         }
         return visit().json(body)
 
+    @blueprint.post("/forebay/listings")
+    async def listings() -> Response:
+        """Ask all providers anew which models they have."""
+        for provider in gateway.providers.values():
+            provider.listing.want()
+        return visit().json({"asked": [*gateway.providers]}, 202)
+
+    @blueprint.post("/forebay/warmup")
+    async def warmup() -> Response:
+        """Find out which providers are well, and have local servers load their models."""
+        if not visit().client.manages_models:
+            raise ApiFailure(
+                ApiError(
+                    kind=ErrorKind.FORBIDDEN,
+                    message="this key may not have models loaded: set clients.NAME.manage_models",
+                )
+            )
+        body = await request.get_data(as_text=False)
+        assert isinstance(body, bytes)
+        keep_alive, load = _warmup_wanted(body)
+        settings, providers = gateway.settings, gateway.providers
+        make_targets(settings, providers)
+        models = models_to_load(settings, providers) if load else {}
+        done = await warm_up(providers, models, keep_alive=keep_alive)
+        return visit().json({"warmed": [cast("JsonValue", asdict(each)) for each in done]})
+
     return blueprint
+
+
+def _warmup_wanted(body: bytes) -> tuple[str | int | None, bool]:
+    """How long models are to stay loaded, and whether any are to be loaded."""
+    try:
+        fields = loads_object(body or b"{}")
+    except InvalidJson as fault:
+        raise bad_request(f"the request body is not valid JSON: {fault}") from None
+    keep_alive, load = fields.get("keep_alive"), fields.get("load", True)
+    if keep_alive is not None and not isinstance(keep_alive, str | int):
+        raise bad_request("'keep_alive' must be a text or a number", param="keep_alive")
+    if not isinstance(load, bool):
+        raise bad_request("'load' must be true or false", param="load")
+    return keep_alive, load
 
 
 def _providers(state: GatewayStatus) -> list[JsonValue]:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from random import Random
 from typing import Final
+from weakref import WeakSet
 
 import trio
 
@@ -80,6 +81,7 @@ class Health:
         self._doubts: dict[str, set[Recovery]] = {}
         """By host."""
         self._found: dict[str, tuple[float, Finding]] = {}
+        self._gates: dict[str, WeakSet[Recovery]] = {}
         self._rang = trio.Event()
         self._runs = False
 
@@ -92,10 +94,11 @@ class Health:
             return self._runs
 
         gate.in_doubt = doubt
+        self._gates.setdefault(host, WeakSet()).add(gate)
 
     def keep_only(self, hosts: Collection[str]) -> None:
         """There are no others any more: forget them, and ask them nothing."""
-        for known in (self._doubts, self._found):
+        for known in (self._doubts, self._found, self._gates):
             for host in known.keys() - hosts:
                 del known[host]
 
@@ -111,6 +114,16 @@ class Health:
             )
             for host, (at, finding) in self._found.items()
         )
+
+    async def find_out(self, host: str) -> Finding:
+        """Ask a host that nobody doubts. If it is not well, calls are held back until it is."""
+        finding = await self._probe(host)
+        now = trio.current_time()
+        self._note(host, finding, now)
+        if not finding.is_well:
+            for gate in self._gates.get(host, ()):
+                gate.suspect(now, answers=finding.answers)
+        return finding
 
     async def run(self) -> None:
         """Ask those that are in doubt, until cancelled. Sleeps while none is."""

@@ -7,10 +7,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import httpx
 import trio
 
+from forebay.actors.gateway.key_rejections import rejects_key
 from forebay.actors.gateway.listing_faults import ListingAnswer, NotAListing, read_listing
 from forebay.actors.gateway.model_names import spellings
 from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
-from forebay.actors.upstream import CallTimeouts, UpstreamAnswer, UpstreamFailure, open_call
+from forebay.actors.upstream import (
+    BodyTooLong,
+    CallTimeouts,
+    UpstreamAnswer,
+    UpstreamFailure,
+    open_call,
+)
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.listed_models import ListedModel, narrower
 from forebay.protocol.providers.base import ProviderProfile
@@ -20,18 +27,23 @@ _LARGEST_LISTING = 32 * 1024 * 1024
 _LISTING_SECONDS = 20.0
 _MOST_FAILURES_TOLD = 3
 _LARGE = 256 * 1024
+"""Bytes, from which on a listing is read in a thread."""
+_MOST_MODELS = 100_000
 
 
 class ListingFailed(Exception):
     """The provider did not list its models; the message says why, without secrets."""
 
-    def __init__(self, message: str, *, told_to_wait: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, told_to_wait: float | None = None, key_rejected: bool = False
+    ) -> None:
         """
         Args:
             told_to_wait: seconds.
         """
         super().__init__(message)
         self.told_to_wait = told_to_wait
+        self.key_rejected = key_rejected
 
 
 class Listing:
@@ -127,27 +139,35 @@ async def fetch_listings(
     listings: dict[str, tuple[ListedModel, ...]] = {}
     failures: list[str] = []
     waits: list[float] = []
+    key_rejected = False
     for host in hosts:
+        url = host + profile.listing_path
         try:
             with trio.fail_after(_LISTING_SECONDS):
-                url = host + profile.listing_path
-                answer = await _fetch_one(transport, url, headers, timeouts, wall_clock)
+                answer = await _fetch_one(transport, url, profile, headers, timeouts, wall_clock)
                 listed = None
                 if answer.status != 200 and profile.other_listing is not None:
                     listed = await _other_listing(transport, host, profile, headers, timeouts)
             if listed is None:
                 waits.append(answer.told_to_wait)
+                key_rejected |= answer.key_rejected
                 listed = await _read(answer, profile, host, without_secrets)
             listings[host] = listed
+        except BodyTooLong as failure:
+            failures.append(f"GET {url} answered with more than {failure.limit} bytes")
         except UpstreamFailure as failure:
             failures.append(explained(failure))
         except (NotAListing, trio.TooSlowError) as failure:
-            failures.append(str(failure) or "it took too long")
+            failures.append(str(failure) or f"GET {url} took longer than {_LISTING_SECONDS:g} s")
     if len(failures) == len(hosts):
         told = list(dict.fromkeys(failures))
         if len(told) > _MOST_FAILURES_TOLD:
             told[_MOST_FAILURES_TOLD:] = [f"and {len(told) - _MOST_FAILURES_TOLD} more hosts"]
-        raise ListingFailed("; ".join(told), told_to_wait=max(waits, default=0.0))
+        raise ListingFailed(
+            "; ".join(told),
+            told_to_wait=max(waits, default=0.0),
+            key_rejected=key_rejected,
+        )
     return listings
 
 
@@ -169,7 +189,13 @@ async def _read(
     without_secrets: Callable[[bytes], bytes],
 ) -> tuple[ListedModel, ...]:
     def read() -> tuple[ListedModel, ...]:
-        return read_listing(answer, profile, host, without_secrets=without_secrets)
+        models = read_listing(answer, profile, host, without_secrets=without_secrets)
+        if len(models) > _MOST_MODELS:
+            raise NotAListing(
+                f"GET {host}{profile.listing_path} answered with {len(models)} models, more than "
+                f"{_MOST_MODELS}"
+            )
+        return models
 
     if len(answer.body) < _LARGE:
         return read()
@@ -188,7 +214,8 @@ async def _other_listing(
     other = profile.other_listing
     assert other is not None
     try:
-        answer = await _fetch_one(transport, profile.beside(host, other.path), headers, timeouts)
+        url = profile.beside(host, other.path)
+        answer = await _fetch_one(transport, url, profile, headers, timeouts)
         return other.read(answer.body) if answer.status == 200 else None
     except (UpstreamFailure, ApiFailure):
         return None
@@ -197,6 +224,7 @@ async def _other_listing(
 async def _fetch_one(
     transport: httpx.AsyncBaseTransport,
     url: str,
+    profile: ProviderProfile,
     headers: Mapping[str, str],
     timeouts: CallTimeouts,
     wall_clock: WallClock = SYSTEM_CLOCK,
@@ -204,12 +232,14 @@ async def _fetch_one(
     async with open_call(
         transport, "GET", url, headers=headers, body=b"", timeouts=timeouts
     ) as answer:
+        body = await answer.read(_LARGEST_LISTING)
         return ListingAnswer(
             status=answer.status,
             content_type=answer.headers.get("content-type", ""),
             location=answer.headers.get("location", ""),
+            body=body,
             told_to_wait=_told_to_wait(answer, wall_clock),
-            body=await answer.read(_LARGEST_LISTING),
+            key_rejected=rejects_key(profile, answer.status, answer.headers, body),
         )
 
 

@@ -46,6 +46,7 @@ class ListingAnswer:
     """Of a redirect; else ""."""
     told_to_wait: float = 0.0
     """Seconds, where it was refused and says when to come back."""
+    key_rejected: bool = False
     body: bytes
 
 

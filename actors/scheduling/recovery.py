@@ -113,6 +113,12 @@ class Recovery(Gate):
         if not answers:
             self._breaker.found_unreachable(now)
 
+    def suspect(self, now: float, *, answers: bool) -> None:
+        """As `is_unwell`, found out before a call has met it."""
+        if self.trouble is None:
+            self._doubt(Trouble.OVERLOADED if answers else Trouble.UNREACHABLE, now)
+        self.is_unwell(now, answers=answers)
+
     def _doubt(self, trouble: Trouble, now: float) -> bool:
         if self.trouble is None:
             self._began_at = now

@@ -134,13 +134,19 @@ def _facts(summary: Summary) -> Iterable[tuple[str, str]]:
             yield f"Jain's index, {traffic_class}", f"{value:.4f}"
 
 
-def columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned: names to the left, numbers to the right."""
+def columns(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, numbers_from: int = _NUMBERS_FROM
+) -> str:
+    """Aligned: names to the left, numbers to the right.
+
+    Args:
+        numbers_from: the column from which on there are numbers.
+    """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = []
     for row in (header, *rows):
         cells = [
-            cell.ljust(width) if index < _NUMBERS_FROM else cell.rjust(width)
+            cell.ljust(width) if index < numbers_from else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cell for cell, width in zip(cells, widths, strict=True) if width))

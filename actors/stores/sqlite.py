@@ -59,6 +59,8 @@ class SqliteLearnedStore(LearnedStore):
             raise StoreUnavailable(f"{self._path}: {fault}") from fault
 
     def _read(self, table: str) -> dict[str, LearnedState]:
+        if not self._path.exists():
+            return {}  # To look must not make it.
         with self._opened() as database:
             rows = database.execute(f"SELECT provider, state, saved_at FROM {table}")
             return {name: LearnedState(bytes(text), saved_at) for name, text, saved_at in rows}
