@@ -65,7 +65,7 @@ async def test_the_context_of_a_model_is_the_least_of_its_targets(
     async with open_world(CONFIG) as world:
         for host, serve in SERVERS.items():
             world.network.plug(host, serve)
-        await trio.sleep(61)
+        await trio.sleep(70)
         lengths = {
             "vllm/m": 2048,
             "router/m": 131_072,

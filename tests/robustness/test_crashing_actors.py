@@ -22,6 +22,9 @@ class PoisonedGate(Gate):
     """Fails a number of times, but only in the task that pumps a provider: sessions look at gates
     too, in tasks of their own."""
 
+    same_for_all = True
+    """So it is asked whoever waits."""
+
     def __init__(self, failures: int) -> None:
         super().__init__("poisoned")
         self.failures = failures
