@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -107,4 +109,19 @@ def read_strictly(kind: object, text: str | bytes | bytearray) -> None:
     Raises:
         pydantic.ValidationError: it does not fit.
     """
-    _reader(kind).validate_json(text, strict=True, extra="forbid")
+    if not _AS_IT_COMES.get():
+        _reader(kind).validate_json(text, strict=True, extra="forbid")
+
+
+@contextmanager
+def as_it_comes() -> Iterator[None]:
+    """In the block nothing is held against types: answers of other servers that are passed on have
+    fields of their own, and lack some."""
+    token = _AS_IT_COMES.set(True)
+    try:
+        yield
+    finally:
+        _AS_IT_COMES.reset(token)
+
+
+_AS_IT_COMES: ContextVar[bool] = ContextVar("as_it_comes", default=False)
