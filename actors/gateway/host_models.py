@@ -100,8 +100,9 @@ async def ask_loaded(
             async with open_call(
                 transport, "GET", url, headers=headers, body=b"", timeouts=timeouts
             ) as answer:
+                told = await answer.read(_LARGEST_ANSWER)
                 if answer.status == 200:
-                    return loaded.read(await answer.read(_LARGEST_ANSWER), wall_clock())
+                    return loaded.read(told, wall_clock())
     except (UpstreamFailure, ApiFailure):
         pass
     return None

@@ -23,6 +23,7 @@ from forebay.actors.scheduling.gates import Gate
 from forebay.actors.scheduling.learned import LearnedLimit
 from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.recovery import Recovery
+from forebay.actors.scheduling.slots import SlotGate
 from forebay.actors.scheduling.targets import HostLoad, Route
 from forebay.actors.scheduling.windows import WindowGate
 from forebay.protocol.canonical.listed_models import ListedModel
@@ -30,6 +31,7 @@ from forebay.protocol.providers import PROFILES
 
 _REFUSALS_TO_PACE: Final = 2
 _REFUSALS_TO_PACE_CONFIGURED: Final = 4
+_TOLD_SLOTS: Final = "slots (told)"
 _COLD_START: Final = 1_000_000
 """In calls under way at a host: more than there ever are. So a host that has the model loaded is
 taken as long as it has room."""
@@ -62,7 +64,8 @@ class HostRoutes:
         self.slots: dict[str, tuple[Gate, ...]] = {
             host: self._slots_of(number) for number, host in enumerate(self.hosts, 1)
         }
-        """By host."""
+        """By host: what is configured, and what the host tells."""
+        self._told_slots: dict[str, SlotGate] = {}
         self.models = HostModels()
         self._loads = {host: HostLoad() for host in self.hosts}
         self._weigh_cold_starts()
@@ -97,16 +100,42 @@ class HostRoutes:
         self._settings = settings
         self.hosts = hosts_of(settings)
         self.models.keep_only(self.hosts)
-        self.slots = {
+        self._told_slots = {h: g for h, g in self._told_slots.items() if h in self.hosts}
+        configured = {
             host: carried_on(self._named_anew(host, number), self._slots_of(number), now)
             for number, host in enumerate(self.hosts, 1)
         }
+        self.slots = {host: self._with_told(host, slots) for host, slots in configured.items()}
         self._loads = {host: self._loads.get(host) or HostLoad() for host in self.hosts}
         self._weigh_cold_starts()
 
     def list(self, listings: Mapping[str, Iterable[ListedModel]]) -> None:
         """These hosts have told what models they have."""
         self.models.list(listings)
+
+    def tell_slots(self, told: Mapping[str, int]) -> bool:
+        """Hosts have told how many calls at once they take; whether there are other gates now, so
+        that all routes are to be made anew. What is configured is never raised."""
+        before = self.slots
+        for number, host in enumerate(self.hosts, 1):
+            gate = self._told_slots.get(host)
+            if host not in told:
+                self._told_slots.pop(host, None)
+            elif gate is None:
+                name = f"{self._at(self._name, number)}: {_TOLD_SLOTS}"
+                self._told_slots[host] = SlotGate(name, told[host])
+            else:
+                gate.change(told[host])
+        self.slots = {host: self._with_told(host, slots) for host, slots in before.items()}
+        return self.slots != before
+
+    def _with_told(self, host: str, slots: tuple[Gate, ...]) -> tuple[Gate, ...]:
+        configured = tuple(gate for gate in slots if not gate.name.endswith(_TOLD_SLOTS))
+        told = self._told_slots.get(host)
+        most = self._settings.limits.concurrency
+        if told is None or (most is not None and most <= told.slots):
+            return configured
+        return (*configured, told)
 
     def tell_loaded(self, host: str, stays: Mapping[str, float], asked_at: float) -> None:
         """As :meth:`HostModels.tell_loaded`, now."""

@@ -33,6 +33,7 @@ from forebay.actors.gateway.known_facts import KnownFacts
 from forebay.actors.gateway.last_failure import LastFailure
 from forebay.actors.gateway.listing import Listing, ListingFailed, all_listed, fetch_listings
 from forebay.actors.gateway.listing_schedule import ListingSchedule
+from forebay.actors.gateway.model_details import ModelDetails
 from forebay.actors.gateway.probing import ask_whether_well
 from forebay.actors.gateway.told_limits import ToldLimits
 from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
@@ -99,6 +100,7 @@ class Provider:
         self.timeouts = call_timeouts(settings)
         self.settings = settings
         self._facts = KnownFacts(self.profile, settings, self.listing)
+        self._details = ModelDetails(self.profile)
         self._random = random
         self._headers = call_headers(settings)
         self._secrets = secrets_of(settings)
@@ -325,9 +327,31 @@ class Provider:
             explained=partial(told_to_operators, provider=self.name),
             wall_clock=self.wall_clock,
         )
-        self.listing.update(all_listed(listings.values()))
-        self._note_facts()
+        models = all_listed(listings.values())
+        self._take_listing(models)
         self.routes.list(listings)
+        self._take_routes()
+        if self.profile.details:
+            await self._details.ask(
+                self.transport,
+                self.hosts,
+                listings,
+                models,
+                headers=self.headers,
+                timeouts=self.timeouts,
+            )
+            if self._details.added_to(models) != [*self.listing.models.values()]:
+                self._take_listing(models)
+            if self.routes.tell_slots(self._details.slots):
+                for model_id, target in self._targets.items():
+                    self.routes.make(model_id, (*self.pool.gates, *target.pooled.gates))
+                self._take_routes()
+
+    def _take_listing(self, models: Iterable[ListedModel]) -> None:
+        self.listing.update(self._details.added_to(models))
+        self._note_facts()
+
+    def _take_routes(self) -> None:
         for model_id, target in self._targets.items():
             routes = self.routes.able(model_id)
             if tuple(routes) != target.pooled.routes:

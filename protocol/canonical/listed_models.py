@@ -53,6 +53,25 @@ class ListedModel:
     """When it goes, or has gone."""
 
 
+def with_more(listed: ListedModel, told: ListedModel) -> ListedModel:
+    """What ``told`` says of the same model, and of all else what was ``listed``."""
+    return replace(
+        listed,
+        context_tokens=_first(told.context_tokens, listed.context_tokens),
+        max_output_tokens=_first(told.max_output_tokens, listed.max_output_tokens),
+        price_input=_first(told.price_input, listed.price_input),
+        price_output=_first(told.price_output, listed.price_output),
+        capabilities=told.capabilities | (listed.capabilities - told.lacks),
+        lacks=told.lacks | (listed.lacks - told.capabilities),
+        deprecated=told.deprecated or listed.deprecated,
+        retires=listed.retires if told.retires is None else told.retires,
+    )
+
+
+def _first(better: NumberT | None, other: NumberT | None) -> NumberT | None:
+    return other if better is None else better
+
+
 def narrower(one: ListedModel, other: ListedModel) -> ListedModel:
     """What holds of a model whichever of two listings' servers serves it: the shorter lengths,
     the higher prices, and only what both are capable of."""

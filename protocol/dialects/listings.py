@@ -110,19 +110,19 @@ def context_length_of(entry: JsonObject) -> int | None:
     said = next(_lengths_of(entry), None)
     if said is not None:
         return said
-    lengths = [_length(provider.get("context_length")) for provider in live_providers(entry)]
+    lengths = [count_of(provider.get("context_length")) for provider in live_providers(entry)]
     return min((length for length in lengths if length is not None), default=None)
 
 
 def _lengths_of(entry: JsonObject) -> Iterator[int]:
     for field in _LENGTH_FIELDS:
-        if (length := _length(entry.get(field))) is not None:
+        if (length := count_of(entry.get(field))) is not None:
             yield length
     for name, fields in _LENGTH_FIELDS_INSIDE:
         inside = entry.get(name)
         if isinstance(inside, dict):
             for field in fields:
-                if (length := _length(inside.get(field))) is not None:
+                if (length := count_of(inside.get(field))) is not None:
                     yield length
 
 
@@ -130,12 +130,12 @@ def _most_output_of(entry: JsonObject) -> int | None:
     for holder in (entry, *map(entry.get, _OUTPUT_HOLDERS)):
         if isinstance(holder, dict):
             for field in _OUTPUT_FIELDS:
-                if (length := _length(holder.get(field))) is not None:
+                if (length := count_of(holder.get(field))) is not None:
                     return length
     return None
 
 
-def _length(value: JsonValue) -> int | None:
+def count_of(value: JsonValue) -> int | None:
     """A plausible number of tokens. Servers write 0 or null for what they do not know."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

@@ -16,6 +16,7 @@ from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.canonical.requests import Dialect
 from forebay.protocol.dialects.base import Api, Prefill, UpstreamTraits
 from forebay.protocol.dialects.listings import EntryReader, read_entry
+from forebay.protocol.jsontext import JsonObject
 from forebay.protocol.providers.limits.hints import LimitHint
 from forebay.protocol.providers.limits.readings import LimitReader, reads_nothing
 
@@ -118,6 +119,36 @@ class OtherListing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """Where servers tell more of their models, or of themselves, than their listing does. What they
+    tell counts more than the listing."""
+
+    path: str
+    """Below the base URL. ``{model}`` in it stands for a model's id."""
+    beside: bool = False
+    """``path`` stands in the place of the base URL's usual path, not below it."""
+    body: Callable[[str], bytes] | None = None
+    """Of a POST that asks for the model of an id. None: it is a GET."""
+    read: Callable[[JsonObject, ListedModel], ListedModel | None]
+    """What an answer tells of a model that is listed so; None: nothing."""
+    read_slots: Callable[[JsonObject], int | None] | None = None
+    """How many calls at once the server says that it takes."""
+    of_owners: frozenset[str] = frozenset()
+    """Asked only of models that are listed with one of these owners; none: of all."""
+    at_default: bool = True
+    """It is there at the default base URL, too."""
+
+    @property
+    def is_of_one_model(self) -> bool:
+        """Whether an answer tells of one model; else of all."""
+        return self.body is not None or "{model}" in self.path
+
+    def concerns(self, model: ListedModel) -> bool:
+        """Whether to ask of a model that is listed so."""
+        return not self.of_owners or model.owner in self.of_owners
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModels:
     """Where each of several hosts tells which of its models are in memory, so that a request goes
     where it need not wait until its model is loaded."""
@@ -174,6 +205,8 @@ class ProviderProfile:
     """What its listing tells of a model."""
     other_listing: OtherListing | None = None
     """Asked where there is none at ``listing_path``."""
+    details: tuple[Details, ...] = ()
+    """Where it tells more than there."""
     probe: Probe | None = None
     """How to find out whether it can be asked. None: it can't be found out for nothing."""
     default_base_url: str | None = None

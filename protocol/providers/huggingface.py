@@ -15,6 +15,7 @@ from forebay.protocol.dialects.openai import (
     OPENAI_COMPLETIONS,
     OPENAI_EMBEDDINGS,
 )
+from forebay.protocol.providers._tgi_info import SERVER_INFO
 from forebay.protocol.providers.base import (
     CallFailure,
     FailedAnswer,
@@ -43,9 +44,10 @@ PROFILE = ProviderProfile(
     notes=Notes(
         title="Hugging Face: router, dedicated endpoints, TGI and TEI",
         limits=(
-            "the headers `RateLimit` of the router. TGI and TEI limit calls at the same time, and "
-            "say so with a 429; an endpoint that was scaled to zero answers 502 or 503 until it "
-            "is back, and is waited for. A 402 means that the month's credits are spent."
+            "the headers `RateLimit` of the router. TGI and TEI limit calls at the same time, tell "
+            "by `/info` how many, and refuse more with a 429; an endpoint that was scaled to zero "
+            "answers 502 or 503 until it is back, and is waited for. A 402 means that the month's "
+            "credits are spent."
         ),
         lossy=(
             "The router has chats only; embeddings need an endpoint with TEI or another server.",
@@ -70,6 +72,7 @@ PROFILE = ProviderProfile(
     listing_dialect=OPENAI,
     classify=classify,
     read_limits=read_ietf,
+    details=(SERVER_INFO,),
     probe=Probe(path="/models", checks_key=False),
     needs_key_elsewhere=False,
 )

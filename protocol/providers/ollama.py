@@ -15,11 +15,14 @@ from forebay.protocol.dialects.ollama import (
     OLLAMA_EMBED,
     OLLAMA_EMBEDDINGS,
     OLLAMA_GENERATE,
+    ask_to_show,
     decode_running,
+    decode_shown,
     stay_after,
 )
 from forebay.protocol.providers.base import (
     CallFailure,
+    Details,
     FailedAnswer,
     FailureKind,
     LoadedModels,
@@ -91,6 +94,7 @@ PROFILE = ProviderProfile(
     listing_path="/api/tags",
     listing_dialect=OLLAMA,
     classify=classify,
+    details=(Details(path="/api/show", body=ask_to_show, read=decode_shown),),
     probe=Probe(path="/api/version", checks_key=False),
     needs_key=False,
     takes_hosts=True,

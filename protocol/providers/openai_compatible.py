@@ -12,6 +12,8 @@ from forebay.protocol.dialects.openai import (
     OPENAI_MODERATIONS,
     OPENAI_RERANK,
 )
+from forebay.protocol.providers._llama_props import LLAMA_PROPS
+from forebay.protocol.providers._lm_studio import LM_STUDIO_MODELS
 from forebay.protocol.providers._media_paths import MEDIA_PATHS
 from forebay.protocol.providers.base import Notes, Probe, ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
@@ -45,8 +47,8 @@ PROFILE = ProviderProfile(
     notes=Notes(
         title="vLLM, llama.cpp, LM Studio, SGLang and any other server in OpenAI's style",
         limits=(
-            "whatever headers there are, in every known notation; else by trying, or "
-            "`limits.concurrency`."
+            "whatever headers there are, in every known notation, and llama.cpp's own word of its "
+            "slots; else by trying, or `limits.concurrency`."
         ),
         lossy=("What a server does not know it ignores, most often, and Forebay can't tell.",),
         remarks=("`base_url` is what OpenAI's clients take, with `/v1` in most cases.",),
@@ -65,6 +67,7 @@ PROFILE = ProviderProfile(
     listing_dialect=OPENAI,
     classify=classify_by_status,
     read_limits=read_any,
+    details=(LLAMA_PROPS, LM_STUDIO_MODELS),
     probe=Probe(path="/models", ready_path="/health"),
     other_base_paths=("/v1",),
     needs_key=False,

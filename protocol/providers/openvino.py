@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
-from forebay.protocol.canonical.listed_models import ListedModel
+from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.dialects.base import UpstreamTraits
 from forebay.protocol.dialects.openai import (
     OPENAI,
@@ -14,10 +14,11 @@ from forebay.protocol.dialects.openai import (
     OPENAI_EMBEDDINGS,
     OPENAI_RERANK,
 )
-from forebay.protocol.jsontext import InvalidJson, JsonValue, loads_object
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads_object
 from forebay.protocol.providers._media_paths import MEDIA_PATHS
 from forebay.protocol.providers.base import (
     CallFailure,
+    Details,
     FailedAnswer,
     FailureKind,
     Notes,
@@ -57,6 +58,16 @@ def read_config(body: bytes) -> tuple[ListedModel, ...]:
     )
 
 
+def read_metadata(metadata: JsonObject, listed: ListedModel) -> ListedModel | None:
+    """What KServe's metadata tell: a model that takes tensors writes no text. None of a graph,
+    which takes requests as they are."""
+    inputs = metadata.get("inputs")
+    for each in inputs if isinstance(inputs, list) else ():
+        if isinstance(each, dict) and each.get("datatype") and each.get("shape"):
+            return replace(listed, capabilities=frozenset(), lacks=frozenset(Capability))
+    return None
+
+
 def _is_ready(model: JsonValue) -> bool:
     versions = model.get("model_version_status") if isinstance(model, dict) else None
     return isinstance(versions, list) and any(
@@ -80,6 +91,7 @@ PROFILE = ProviderProfile(
         remarks=(
             "Older servers list no models at `/v3/models`; then those that `/v1/config` calls "
             "ready are listed.",
+            "Models that take tensors, by KServe's metadata, are not asked for texts.",
             "On an NPU set `limits: {concurrency: 1}`.",
         ),
     ),
@@ -95,6 +107,7 @@ PROFILE = ProviderProfile(
     listing_path="/models",
     listing_dialect=OPENAI,
     classify=classify,
+    details=(Details(path="/v2/models/{model}", beside=True, read=read_metadata),),
     other_listing=OtherListing(path="/v1/config", read=read_config),
     probe=Probe(
         path="/v2/health/ready",

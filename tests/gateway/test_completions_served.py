@@ -87,7 +87,9 @@ def called(world: World) -> list[str]:
     return [
         request.path
         for request in world.sandbox.requests
-        if request.method == "POST" and request.headers["user-agent"] == "forebay"
+        if request.method == "POST"
+        and request.headers["user-agent"] == "forebay"
+        and request.path != "/api/show"
     ]
 
 

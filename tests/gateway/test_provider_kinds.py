@@ -47,12 +47,29 @@ def test_the_address_is_the_one_in_the_providers_documents(name: str) -> None:
 async def test_the_listing_is_read(name: str, autojump_clock: MockClock) -> None:
     async with world_of(name) as (world, _, kind):
         models = await world.client.get(f"{GATEWAY}/v1/models")
-        await world.gateway.providers["up"].listing.first_try()
+        await world.gateway.providers["up"].refresh_listing()
         listed = world.gateway.providers["up"].listing.models
         assert tuple(listed.values()) == kind.listed
         (provider,) = (await world.gateway.status()).providers
         assert provider.listing == f"{len(kind.listed)} models"
         assert models.status_code == 200
+
+
+@that(told_slots=True)
+async def test_slots_that_a_server_tells_are_not_exceeded(
+    name: str, autojump_clock: MockClock
+) -> None:
+    async with world_of(name) as (world, _, kind):
+        await world.gateway.providers["up"].refresh_listing()
+        await post(world, "/v1/chat/completions", asking("/v1/chat/completions"))
+        (provider,) = (await world.gateway.status()).providers
+        (gate,) = [
+            gate
+            for target in provider.targets
+            for name, gate in target.gates.items()
+            if name == "up: slots (told)"
+        ]
+        assert gate["limit"] == kind.told_slots
 
 
 @each_kind

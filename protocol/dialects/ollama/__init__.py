@@ -26,6 +26,7 @@ from forebay.protocol.dialects.ollama.models import (
     encode_version,
     matches,
 )
+from forebay.protocol.dialects.ollama.shown import ask_to_show, decode_shown
 
 __all__ = [
     "OLLAMA",
@@ -40,7 +41,9 @@ __all__ = [
     "OllamaEmbeddingsCodec",
     "OllamaGenerateCodec",
     "OllamaSpeech",
+    "ask_to_show",
     "decode_running",
+    "decode_shown",
     "encode_running",
     "encode_show",
     "encode_status",

@@ -29,7 +29,8 @@ _OVERFLOW_MESSAGE = re.compile(
     r"|prompt is too long|context_length_exceeded"
     r"|`inputs` (?:tokens \+ `max_new_tokens` must be|must have less than)"  # TGI, Together
     r"|input token count.{0,40} exceeds the maximum"  # Gemini
-    r"|maximum prompt length|exceeds model max length",  # xAI, OpenVINO
+    r"|maximum prompt length|exceeds model max length"  # xAI, OpenVINO
+    r"|with a larger context length, or provide a shorter input",  # LM Studio
     re.IGNORECASE,
 )
 # llama.cpp says these with a 500.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from imitations.answering import openai_chat, openai_embeddings
 from imitations.kinds import ImitatedKind, Refusal
 
-from forebay.protocol.canonical.listed_models import ListedModel
+from forebay.protocol.canonical.listed_models import Capability, ListedModel
 
 
 def _tgis(error: str, kind: str) -> object:
@@ -29,7 +29,32 @@ TABLE = ImitatedKind(
             ],
         },
     ),
-    listed=(ListedModel("tgi", owner="meta-llama/Llama-3"),),
+    probed={
+        "/info": {
+            "model_id": "meta-llama/Llama-3",
+            "model_sha": None,
+            "model_pipeline_tag": None,
+            "max_concurrent_requests": 128,
+            "max_best_of": 2,
+            "max_stop_sequences": 4,
+            "max_input_tokens": 4095,
+            "max_total_tokens": 4096,
+            "validation_workers": 2,
+            "max_client_batch_size": 4,
+            "router": "text-generation-router",
+            "version": "3.3.6",
+        }
+    },
+    listed=(
+        ListedModel(
+            "tgi",
+            4096,
+            "meta-llama/Llama-3",
+            capabilities=frozenset({Capability.CHAT, Capability.COMPLETION}),
+            lacks=frozenset({Capability.EMBEDDING}),
+        ),
+    ),
+    told_slots=128,
     wrong_key=Refusal(status=401, body={"error": "Unauthorized"}),
     unknown_path=Refusal(status=404, body={"error": "Not Found"}),
     rate_limited=Refusal(status=429, body=_tgis("Model is overloaded", "overloaded")),

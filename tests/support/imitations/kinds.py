@@ -65,11 +65,15 @@ class ImitatedKind:
     listing: tuple[str, object]
     """Whole path with the query, and body."""
     listed: tuple[ListedModel, ...]
-    """What the listing tells."""
+    """What the listing and all else that it tells of its models say."""
+    told_slots: int | None = None
+    """How many calls at once it says that it takes."""
     open_paths: frozenset[str] = frozenset()
     """Whole paths that are answered without a key."""
     probed: Mapping[str, object] = field(default_factory=dict)
     """Bodies of other GETs, by whole paths."""
+    shown: tuple[str, Mapping[str, object]] = ("", {})
+    """Where a POST asks about one model, and what is told, by its name."""
     known_fields: frozenset[str] | None = None
     """Of a chat; all others are refused. None: unknown fields are borne."""
     unknown_field: Callable[[str], Refusal] | None = None
@@ -120,14 +124,17 @@ class StrictProvider(Imitation):
 
     @property
     def calls(self) -> list[Received]:
-        """What was posted."""
-        return [request for request in self.requests if request.method == "POST"]
+        """What was posted, but for questions about models."""
+        posted = [request for request in self.requests if request.method == "POST"]
+        return [request for request in posted if request.path != self.kind.shown[0]]
 
     def answer_to(self, request: Received) -> Imitated:
         kind = self.kind
         path = request.path.partition("?")[0]
         if request.method == "GET":
             return self._got(request, path)
+        if path == kind.shown[0]:
+            return self._show(request)
         answering = kind.apis.get(path)
         if answering is None and kind.embeddings is not None and kind.embeddings[0] == path:
             answering = kind.embeddings[1]
@@ -162,6 +169,14 @@ class StrictProvider(Imitation):
         if path not in kind.open_paths and not self._is_welcome(request):
             return kind.wrong_key.answer()
         return Imitated(json.dumps(body).encode())
+
+    def _show(self, request: Received) -> Imitated:
+        if not self._is_welcome(request):
+            return self.kind.wrong_key.answer()
+        told = self.kind.shown[1].get(json.loads(request.body)["model"])
+        if told is None:
+            return Refusal(status=404, body={"error": "model not found"}).answer()
+        return Imitated(json.dumps(told).encode())
 
     def _is_welcome(self, request: Received) -> bool:
         """With the one credential of the account, and with none of a client."""

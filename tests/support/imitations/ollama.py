@@ -5,7 +5,7 @@ from __future__ import annotations
 from imitations.answering import ollama_chat, ollama_embed
 from imitations.kinds import ImitatedKind, Refusal
 
-from forebay.protocol.canonical.listed_models import ListedModel
+from forebay.protocol.canonical.listed_models import Capability, ListedModel
 
 
 def _plain(message: str) -> object:
@@ -37,7 +37,46 @@ TABLE = ImitatedKind(
             ]
         },
     ),
-    listed=(ListedModel("llama3.2:latest"),),
+    shown=(
+        "/api/show",
+        {
+            "llama3.2:latest": {
+                "modelfile": "FROM llama3.2",
+                "parameters": 'stop                           "<|eot_id|>"\n'
+                "num_ctx                        8192",
+                "template": "{{ .Prompt }}",
+                "details": {"format": "gguf", "family": "llama"},
+                "model_info": {
+                    "general.architecture": "llama",
+                    "llama.context_length": 131072,
+                    "llama.embedding_length": 3072,
+                },
+                "capabilities": ["completion", "tools"],
+            }
+        },
+    ),
+    listed=(
+        ListedModel(
+            "llama3.2:latest",
+            8192,
+            capabilities=frozenset(
+                {
+                    Capability.CHAT,
+                    Capability.COMPLETION,
+                    Capability.TOOLS,
+                    Capability.JSON_SCHEMA,
+                }
+            ),
+            lacks=frozenset(
+                {
+                    Capability.EMBEDDING,
+                    Capability.VISION,
+                    Capability.AUDIO,
+                    Capability.THINKING,
+                }
+            ),
+        ),
+    ),
     probed={"/api/version": {"version": "0.15.2"}},
     wrong_key=Refusal(status=401, body=_plain("unauthorized")),
     unknown_path=Refusal(status=404, body=_plain("404 page not found")),

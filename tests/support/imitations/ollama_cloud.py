@@ -5,7 +5,7 @@ from __future__ import annotations
 from imitations.answering import ollama_chat, ollama_embed
 from imitations.kinds import ImitatedKind, Refusal
 
-from forebay.protocol.canonical.listed_models import ListedModel
+from forebay.protocol.canonical.listed_models import Capability, ListedModel
 
 
 def _plain(message: str) -> object:
@@ -23,7 +23,35 @@ TABLE = ImitatedKind(
         "/api/tags",
         {"models": [{"name": "gpt-oss:120b", "model": "gpt-oss:120b", "size": 65369815980}]},
     ),
-    listed=(ListedModel("gpt-oss:120b"),),
+    shown=(
+        "/api/show",
+        {
+            "gpt-oss:120b": {
+                "parameters": "",
+                "model_info": {
+                    "general.architecture": "gptoss",
+                    "gptoss.context_length": 131072,
+                },
+                "capabilities": ["completion", "tools", "thinking"],
+            }
+        },
+    ),
+    listed=(
+        ListedModel(
+            "gpt-oss:120b",
+            131072,
+            capabilities=frozenset(
+                {
+                    Capability.CHAT,
+                    Capability.COMPLETION,
+                    Capability.TOOLS,
+                    Capability.THINKING,
+                    Capability.JSON_SCHEMA,
+                }
+            ),
+            lacks=frozenset({Capability.EMBEDDING, Capability.VISION, Capability.AUDIO}),
+        ),
+    ),
     open_paths=frozenset({"/api/tags"}),
     wrong_key=Refusal(status=401, body=_plain("unauthorized")),
     unknown_path=Refusal(status=404, body=_plain("not found")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from imitations.answering import openai_chat, openai_embeddings
 from imitations.kinds import ImitatedKind, Refusal
 
-from forebay.protocol.canonical.listed_models import ListedModel
+from forebay.protocol.canonical.listed_models import Capability, ListedModel
 
 TABLE = ImitatedKind(
     kind="openvino",
@@ -24,13 +24,38 @@ TABLE = ImitatedKind(
                     "object": "model",
                     "created": 1795381227,
                     "owned_by": "OVMS",
-                }
+                },
+                {
+                    "id": "resnet",
+                    "object": "model",
+                    "created": 1795381227,
+                    "owned_by": "OVMS",
+                },
             ],
         },
     ),
-    listed=(ListedModel("OpenVINO/Qwen3-8B", owner="OVMS"),),
-    open_paths=frozenset({"/v2/health/ready"}),
-    probed={"/v2/health/ready": {}},
+    listed=(
+        ListedModel("OpenVINO/Qwen3-8B", owner="OVMS"),
+        ListedModel("resnet", owner="OVMS", lacks=frozenset(Capability)),
+    ),
+    open_paths=frozenset({"/v2/health/ready", "/v2/models/OpenVINO/Qwen3-8B", "/v2/models/resnet"}),
+    probed={
+        "/v2/health/ready": {},
+        "/v2/models/OpenVINO/Qwen3-8B": {
+            "name": "OpenVINO/Qwen3-8B",
+            "versions": ["1"],
+            "platform": "OpenVINO",
+            "inputs": [{"name": "HTTP_REQUEST_PAYLOAD", "datatype": "", "shape": []}],
+            "outputs": [{"name": "HTTP_RESPONSE_PAYLOAD", "datatype": "", "shape": []}],
+        },
+        "/v2/models/resnet": {
+            "name": "resnet",
+            "versions": ["1"],
+            "platform": "OpenVINO",
+            "inputs": [{"name": "0", "datatype": "FP32", "shape": [1, 3, 224, 224]}],
+            "outputs": [{"name": "1463", "datatype": "FP32", "shape": [1, 1000]}],
+        },
+    },
     wrong_key=Refusal(
         status=500, body={"error": "Unauthorized request due to invalid or missing api-key"}
     ),

@@ -14,6 +14,8 @@ _NAMES = (
     "groq",
     "huggingface_endpoint",
     "huggingface_router",
+    "llamacpp",
+    "lm_studio",
     "mistral",
     "ollama",
     "ollama_cloud",
