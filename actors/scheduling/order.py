@@ -122,13 +122,13 @@ class FlowOrder:
     def _rank(self, entry: Entry) -> Rank:
         standing, arrival = entry.standing, entry.arrival
         share, shares = standing.share, self._shares
-        opens_at = share.opens_at
+        opens_at = share.counter - share.usual / 2
         age = standing.oldest() if standing.is_mixed else arrival
-        if opens_at < shares.window_start:
-            turn = shares.round_of(share)
-            return False, turn, _LATE, opens_at, age, entry.precedence, arrival
         if opens_at <= shares.window_end or share.is_new:
-            return False, shares.round_of(share), _OPEN, 0.0, age, entry.precedence, arrival
+            turn = shares.round_of(share)
+            if opens_at < shares.window_start:
+                return False, turn, _LATE, opens_at, age, entry.precedence, arrival
+            return False, turn, _OPEN, 0.0, age, entry.precedence, arrival
         return True, 0, _CLOSED, opens_at, age, entry.precedence, arrival
 
     def _insert(self, entry: Entry) -> None:

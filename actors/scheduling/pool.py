@@ -214,12 +214,14 @@ class Pool:
                             self._shut[gate] = opens_at
                     continue
                 enrolment = queue.enrolled[candidate.entry.flow]
-                preferred = enrolment.lane.preferred(target, ticket, now)
+                preferred = None
+                if queue.choices:
+                    preferred = enrolment.lane.preferred(target, ticket, now)
                 if preferred is None:
                     if order.open_window(candidate):
                         continue
                     bars_no_more |= ticket in self.barring
-                    self._grant(enrolment, target, route, now)
+                    self._grant(enrolment, target, route, demand, now)
                     granted += 1
                     continue
                 if preferred.pool is self:
@@ -242,11 +244,12 @@ class Pool:
         need to know whose turn it is. To be asked while no job has a choice of targets, so that
         nobody asks who else was barred."""
         target = self.queue.only_target
-        for gate in self._gates if target is None else target.gates_of_every_way():
-            if gate.same_for_all and not gate.is_dormant:
+        for gate in self._gates if target is None else target.gates_alike_for_all():
+            if not gate.is_dormant and gate.same_for_all:
                 opens_at = gate.ready_at(_ANY_DEMAND, now)
                 if opens_at > now:
-                    self._forget_barring()
+                    if self.blocked:
+                        self._forget_barring()
                     self.blocked.add(gate)
                     self._shut[gate] = opens_at
                     return opens_at
@@ -262,7 +265,9 @@ class Pool:
         for pool in deferring:
             pool.ring()
 
-    def _grant(self, enrolment: Enrolment, target: PoolTarget, route: Route, now: float) -> None:
+    def _grant(
+        self, enrolment: Enrolment, target: PoolTarget, route: Route, demand: Demand, now: float
+    ) -> None:
         flow, lane = enrolment.flow, enrolment.lane
         ticket = flow.take_head()
         if len(lane.targets) > 1:
@@ -270,7 +275,6 @@ class Pool:
             for other in lane.targets:
                 if other.pool is not self and ticket in other.pool.barring:
                     other.pool.ring()
-        demand = ticket.demand_at(target)
         call = Call(demand, now)
         gates = target.way(route)
         for gate in gates:

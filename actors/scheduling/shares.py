@@ -73,10 +73,6 @@ class Share(Generic[KeyT]):
         """Half a usual job before the counter: so much does not decide whose turn it is."""
         return self.counter - self.usual / 2
 
-    def learn(self, step: float) -> None:
-        self.usual += (_SMOOTHING if self.settled else 1.0) * (step - self.usual)
-        self.settled = True
-
 
 class ShareTable(Generic[KeyT]):
     """The counters of all shares that matter now."""
@@ -156,7 +152,8 @@ class ShareTable(Generic[KeyT]):
         share.counter = counter + step
         share.pending += step
         share.in_flight += 1
-        self.round = self.round_of(share)
+        if share.round > self.round:
+            self.round = share.round
         share.round = self.round + 1
 
     def settle(self, share: Share[KeyT], charged: float, used: float) -> None:
@@ -167,8 +164,13 @@ class ShareTable(Generic[KeyT]):
         share.in_flight -= 1
         share.pending = share.pending - charged / weight if share.in_flight else 0.0
         if used:
-            share.learn(used / weight)
-            self._note_step(used / weight)
+            step = used / weight
+            if share.settled:
+                share.usual += _SMOOTHING * (step - share.usual)
+            else:
+                share.usual = step
+                share.settled = True
+            self._note_step(step)
             self._usual_cost += _SMOOTHING * (used - self._usual_cost)
         else:
             share.round -= 1

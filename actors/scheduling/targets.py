@@ -63,6 +63,7 @@ class PoolTarget:
         self._ways: dict[Route, tuple[Gate, ...]] = {}
         self._common: tuple[Gate, ...] | None = None
         self._of_every_way: tuple[Gate, ...] | None = None
+        self._alike_for_all: tuple[Gate, ...] | None = None
         self.routes = tuple(routes)
         self.out: str | None = None
         """Why the target is taken out; None while it serves."""
@@ -106,7 +107,7 @@ class PoolTarget:
     def forget_ways(self) -> None:
         """The gates of the pool or of the target have changed."""
         self._ways.clear()
-        self._common = self._of_every_way = None
+        self._common = self._of_every_way = self._alike_for_all = None
 
     def way(self, route: Route) -> tuple[Gate, ...]:
         """All gates that a call by ``route`` passes."""
@@ -127,6 +128,14 @@ class PoolTarget:
         if gates is None:
             only_route = self.routes[0].gates if len(self.routes) == 1 else ()
             gates = self._of_every_way = (*self.common_gates(), *only_route)
+        return gates
+
+    def gates_alike_for_all(self) -> tuple[Gate, ...]:
+        """Of these, those that are open or closed whatever a call needs."""
+        gates = self._alike_for_all
+        if gates is None:
+            gates = tuple(gate for gate in self.gates_of_every_way() if gate.same_for_all)
+            self._alike_for_all = gates
         return gates
 
     def readiness(self, demand: Demand, now: float) -> tuple[float, Route | None, list[Gate]]:
