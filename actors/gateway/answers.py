@@ -10,6 +10,7 @@ from math import inf
 
 import trio
 
+from forebay.actors.gateway.calls import said_in_answer
 from forebay.actors.gateway.failures import network_failure
 from forebay.actors.gateway.operations import Content, UpstreamRequest
 from forebay.actors.scheduling.gates import Ending
@@ -28,6 +29,7 @@ from forebay.protocol.canonical.events import (
 )
 from forebay.protocol.canonical.requests import Refusal, Text, Thinking, ToolCall
 from forebay.protocol.dialects.base import StreamDecoder
+from forebay.protocol.providers.base import CallFailure
 
 _BYTES_PER_TOKEN = 4
 _PATIENCE_FOR_THE_END = 1.0
@@ -121,6 +123,7 @@ class StreamedAnswer(AnswerStream):
     ) -> None:
         self.request = request
         self._usage: Usage | None = None
+        self._failure: CallFailure | None = None
         self.finished = False
         """The upstream said that the answer is complete."""
         self.failed = False
@@ -142,9 +145,11 @@ class StreamedAnswer(AnswerStream):
 
     @property
     def ending(self) -> Ending:
-        if self.failed:
-            return Ending.FAILED
         return Ending.SERVED if self.finished else Ending.ABANDONED
+
+    @property
+    def failure(self) -> CallFailure | None:
+        return self._failure
 
     async def __anext__(self) -> Piece:
         if self._read_ahead:
@@ -167,6 +172,7 @@ class StreamedAnswer(AnswerStream):
             target = self.request.target
             broken = network_failure(failure, target)
             target.last_failure.note(broken, trio.current_time())
+            self._failure = broken
             return Piece(b"", [StreamError(broken.error)])
         if chunk:
             piece, *rest = read_pieces(self._decoder, chunk)
@@ -200,5 +206,7 @@ class StreamedAnswer(AnswerStream):
             case StreamError():
                 self.failed = True
                 self._at_end = True
+                if self._failure is None:
+                    self._failure = said_in_answer(self.request.target, event)
             case _:
                 pass

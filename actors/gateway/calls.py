@@ -132,7 +132,7 @@ def read_json(body: bytes) -> JsonObject:
 
 
 def said_in_answer(target: Target, event: StreamError) -> CallFailure:
-    """An error that the upstream said with status 200, before any content."""
+    """An error that the upstream said in an answer with status 200."""
     said = event.error.message.encode("utf-8", "surrogatepass")
     message = target.provider.without_secrets(said).decode("utf-8", "surrogatepass")
     return classify_stream_error(replace(event, error=replace(event.error, message=message)))

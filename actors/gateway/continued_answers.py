@@ -74,6 +74,10 @@ class ContinuedAnswer(AnswerStream):
     def ending(self) -> Ending:
         return self._current.ending
 
+    @property
+    def failure(self) -> CallFailure | None:
+        return self._current.failure
+
     async def __anext__(self) -> Piece:
         """The next piece. A break that nobody goes on after ends it with a :class:`StreamError`."""
         if self.failed:

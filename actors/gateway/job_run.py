@@ -56,10 +56,12 @@ class Attempt(Generic[ContentT]):
 
     def settle(self) -> None:
         """Return the permit with what the call really used. Again: does nothing."""
-        content = self.content
-        self._permit.settle(
-            content.usage, output_estimate=content.output_estimate, ending=content.ending
-        )
+        content, permit = self.content, self._permit
+        usage, output_estimate = content.usage, content.output_estimate
+        if content.failure is not None:
+            permit.settle_broken(content.failure, usage, output_estimate=output_estimate)
+        else:
+            permit.settle(usage, output_estimate=output_estimate, ending=content.ending)
 
     async def aclose(self) -> None:
         """End the call, whatever state it is in, and return what it did not use."""

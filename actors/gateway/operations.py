@@ -19,6 +19,7 @@ from forebay.protocol.canonical.events import Usage
 from forebay.protocol.canonical.needs import NO_NEEDS, Needs
 from forebay.protocol.canonical.requests import Dialect, InlineData
 from forebay.protocol.dialects.base import Api, EncodedRequest, UpstreamTraits
+from forebay.protocol.providers.base import CallFailure
 
 
 class QueryField(NamedTuple):
@@ -57,8 +58,13 @@ class Content(ABC):
 
     @property
     def ending(self) -> Ending:
-        """How the call ends if it ends now."""
+        """How the call ends if it ends now, and did not break off."""
         return Ending.SERVED
+
+    @property
+    def failure(self) -> CallFailure | None:
+        """By what the answer broke off after it had begun. None: it did not."""
+        return None
 
 
 ContentT = TypeVar("ContentT", bound=Content, covariant=True)

@@ -26,6 +26,9 @@ ENDINGS: Final = {
 }
 """What a failure means for the gates that the call has passed."""
 
+ENDINGS_OF_BEGUN: Final = ENDINGS | {FailureKind.UNREACHABLE: Ending.FAILED}
+"""The same for a call whose answer had begun: it was sent."""
+
 
 def waited_in_vain(model: str, waited: float, seconds: float) -> ApiError:
     """The job's time was up after ``waited`` seconds; it would have started in ``seconds``."""

@@ -6,18 +6,21 @@ HTTP, an embedding program as it likes, and a simulation not at all.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import Final
 
 import trio
 
+from forebay.actors.gateway.candidates import Candidates, Reroute
 from forebay.actors.gateway.catalog import Resolution
+from forebay.actors.gateway.estimates import Spent
 from forebay.actors.gateway.failures import JobFailure, JobHistory, RelayedError
 from forebay.actors.gateway.jobs import Claim
 from forebay.actors.gateway.permit_ends import (
     BROKEN,
     ENDINGS,
+    ENDINGS_OF_BEGUN,
     UPSTREAM_TROUBLE,
     as_upstream_fault,
     nothing_can_serve,
@@ -34,7 +37,7 @@ from forebay.actors.gateway.waiting import (
 )
 from forebay.actors.scheduling.gates import Ending, Outcome
 from forebay.actors.scheduling.grants import Grant
-from forebay.actors.scheduling.targets import PoolTarget, Route
+from forebay.actors.scheduling.targets import Route
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.events import Usage
 from forebay.protocol.providers.base import CallFailure, FailureKind
@@ -43,11 +46,7 @@ _MOST_FAILURES: Final = 3
 """Calls of one job that may break before its client is told; refusals, and calls of which nothing
 was sent, don't count."""
 
-
 _TOO_LONG: Final = frozenset({ErrorKind.TOO_LARGE, ErrorKind.CONTEXT_OVERFLOW})
-
-Reroute: TypeAlias = Callable[[], Awaitable[tuple[Resolution, Iterable[Target]]]]
-"""Finds anew what the name of a job's model stands for, and who can serve it."""
 
 
 class Permit:
@@ -68,13 +67,10 @@ class Permit:
     ) -> None:
         """
         Args:
-            targets: those that can serve the job, in their order.
-            reroute: asked when the configuration has changed. None: it never does.
+            targets, reroute: as of :class:`Candidates`.
         """
         self._claim = claim
-        self._resolution = resolution
-        self._targets = {target.pooled: target for target in targets}
-        self._reroute = reroute
+        self._candidates = Candidates(resolution, targets, reroute)
         self._place: Place | None = None
         self._grant: Grant | None = None
         self._target: Target | None = None
@@ -82,8 +78,6 @@ class Permit:
         self._attempts = 0
         self._failures = 0
         self._failed_at: set[Route] = set()
-        self._left_out: set[PoolTarget] = set()
-        """Not to be asked in this job any more, since others can be."""
         self._goes_on = False
         """It asks for the rest of an answer: who rejects that is not the judge of the request."""
 
@@ -107,20 +101,14 @@ class Permit:
         Raises:
             JobFailure: the claim's time is up (RATE_LIMITED), or no target is left (UNAVAILABLE).
         """
-        while self._resolution.model.is_retired:
-            await self._find_targets()
+        candidates, claim = self._candidates, self._claim
+        while candidates.are_outdated:
+            await self._find_candidates()
         lane = self._lane()
-        claim = self._claim
-        self._place = self._new_place()
+        self._place = place = candidates.place(claim)
         weight = claim.client.weight
-        try:
-            grant = await lane.wait(self._place, claim.flow_key, weight, claim.deadline)
-        except ServedElsewhere:
+        if not await self._got(lane.wait(place, claim.flow_key, weight, claim.deadline)):
             await self._wait_elsewhere()
-            return
-        except (WaitExpired, NoTargetLeft) as end:
-            raise self._no_grant(end) from None
-        self._begin(grant)
 
     async def wait_again(self, failure: CallFailure, relayed: RelayedError | None = None) -> None:
         """The call failed before its answer had any content: back to the job's own place.
@@ -171,45 +159,28 @@ class Permit:
         assert self._place is not None, "nothing was waited for yet"
         began, self._place = self._place, None
         grant = self.grant
-        provider = self.target.provider
-        if usage is not None:
-            # Told at the beginning, it may not know yet of what was said.
-            usage = replace(usage, output=max(usage.output, output_estimate))
-        spent = self.target.estimator.spent(self._claim.size, usage, output_estimate)
+        spent = self._spent_until_break(usage, output_estimate)
         self._failures += 1
         self._goes_on = True
         try:
             if self._failures >= _MOST_FAILURES:
                 raise JobFailure(as_upstream_fault(failure.error), self._history_until_now())
-            provider.exclusions.react(failure, grant)
-            now = trio.current_time()
+            self.target.provider.exclusions.react(failure, grant)
             left = max(0.0, self._claim.deadline - self._started_at)
-            self._claim = replace(claim, deadline=now + left)
-            able = {target.pooled: target for target in targets}
-            self._left_out |= self._targets.keys() - able.keys()
-            self._targets.update(able)
-            if not self._able():
+            self._claim = replace(claim, deadline=trio.current_time() + left)
+            if not self._candidates.keep_only(targets):
                 raise JobFailure(as_upstream_fault(failure.error), self._history_until_now())
-            self._place = place = self._new_place()
+            self._place = place = self._candidates.place(self._claim)
             place.arrival = began.arrival
             lane = self._put_back(place)
         finally:
-            now = trio.current_time()
-            outcome = Outcome(
-                ending=self._as_news(Ending.FAILED),
-                tokens=spent.tokens,
-                output=spent.output,
-                retry_after=failure.retry_after,
-                patience=self._claim.deadline - now,
-                hint=refused_by(failure.limit),
-            )
-            grant.finish(outcome, served=True, now=now)
+            self._finish(failure, spent)
         await self._wait_in(lane)
 
     def _put_back(self, place: Place) -> WaitingLane | None:
         """First the job goes back to its place, then the permit is given back: what that frees is
         the job's. None: its place is elsewhere by now."""
-        if self._resolution.model.is_retired:
+        if self._candidates.are_outdated:
             return None
         claim = self._claim
         lane = self._lane()
@@ -223,93 +194,61 @@ class Permit:
         """Wait where the job was put back."""
         assert self._place is not None
         claim = self._claim
-        if lane is None:
+        if lane is None or not await self._got(
+            lane.wait_again(self._place, claim.flow_key, claim.deadline)
+        ):
             await self._wait_elsewhere()
-            return
-        try:
-            grant = await lane.wait_again(self._place, claim.flow_key, claim.deadline)
-        except ServedElsewhere:
-            await self._wait_elsewhere()
-            return
-        except (WaitExpired, NoTargetLeft) as end:
-            raise self._no_grant(end) from None
-        self._begin(grant)
 
     async def _wait_elsewhere(self) -> None:
         """The configuration has changed: wait at the job's own place where it is served now."""
         assert self._place is not None
-        claim = self._claim
         while True:
-            while self._resolution.model.is_retired:
-                await self._find_targets()
-            before, self._place = self._place, self._new_place()
+            while self._candidates.are_outdated:
+                await self._find_candidates()
+            before, self._place = self._place, self._candidates.place(self._claim)
             self._place.goes_on_from(before)
-            lane = self._lane()
-            try:
-                lane.take_in(self._place, claim.flow_key, claim.client.weight)
-                grant = await lane.wait_again(
-                    self._place, claim.flow_key, claim.deadline, at_once=False
-                )
-            except ServedElsewhere:
-                continue
-            except (WaitExpired, NoTargetLeft) as end:
-                raise self._no_grant(end) from None
-            self._begin(grant)
-            return
+            if await self._got(self._taken_in(self._lane(), self._place)):
+                return
 
-    async def _find_targets(self) -> None:
-        if self._reroute is None:
-            raise self._unavailable("the configuration has changed")
+    async def _taken_in(self, lane: WaitingLane, place: Place) -> Grant:
+        claim = self._claim
+        lane.take_in(place, claim.flow_key, claim.client.weight)
+        return await lane.wait_again(place, claim.flow_key, claim.deadline, at_once=False)
+
+    async def _got(self, waiting: Awaitable[Grant]) -> bool:
+        """Wait for a grant, and begin with it. False: the job is served elsewhere by now.
+
+        Raises:
+            JobFailure: as :meth:`wait`.
+        """
         try:
-            self._resolution, targets = await self._reroute()
+            grant = await waiting
+        except ServedElsewhere:
+            return False
+        except (WaitExpired, NoTargetLeft) as end:
+            raise self._no_grant(end) from None
+        self._begin(grant)
+        return True
+
+    async def _find_candidates(self) -> None:
+        try:
+            await self._candidates.find_anew()
+        except NoTargetLeft as end:
+            raise self._no_grant(end) from None
         except JobFailure:
             raise
         except ApiFailure as failure:
             raise JobFailure(failure.error, self._history_until_now()) from None
-        self._targets = {target.pooled: target for target in targets}
-        if self._targets.keys() <= self._left_out:
-            self._left_out.clear()
 
     def _lane(self) -> WaitingLane:
-        targets = tuple(self._able().values())
-        if all(target.pooled.out is not None for target in targets):
-            raise self._unavailable("; ".join(f"{t.name}: {t.pooled.out}" for t in targets))
-        # With those that are out: they may be back before the job has started.
-        return self._resolution.model.lane(targets)
-
-    def _able(self) -> dict[PoolTarget, Target]:
-        return {
-            pooled: target
-            for pooled, target in self._targets.items()
-            if pooled not in self._left_out
-        }
-
-    def _leave_out(self) -> bool:
-        """Ask this target no more in this job, if there is another one; whether that is so."""
-        this = self.grant.target
-        if all(pooled is this or pooled.out is not None for pooled in self._able()):
-            return False
-        self._left_out.add(this)
-        return True
-
-    def _new_place(self) -> Place:
-        claim = self._claim
-        demands = {
-            pooled: target.estimator.demand(claim.size, claim.most_output)
-            for pooled, target in self._able().items()
-        }
-        place = Place(
-            next(iter(demands.values())),
-            demands=demands if len(set(demands.values())) > 1 else None,
-            conversation=claim.conversation,
-            streams=claim.streams,
-        )
-        claim.outlook.watch(place)
-        return place
+        try:
+            return self._candidates.lane()
+        except NoTargetLeft as end:
+            raise self._no_grant(end) from None
 
     def _begin(self, grant: Grant) -> None:
         self._grant = grant
-        self._target = self._targets[grant.target]
+        self._target = self._candidates[grant.target]
         self._started_at = trio.current_time()
         self._attempts += 1
 
@@ -340,6 +279,16 @@ class Permit:
         outcome = Outcome(ending=ending, tokens=spent.tokens, output=spent.output)
         self.grant.finish(outcome, served=True, now=trio.current_time())
 
+    def settle_broken(
+        self, failure: CallFailure, usage: Usage | None, *, output_estimate: int = 0
+    ) -> None:
+        """The same where the answer broke off with ``failure`` after it had begun, and nobody goes
+        on with it."""
+        if self.grant.is_finished:
+            return
+        self.target.provider.exclusions.react(failure, self.grant)
+        self._finish(failure, self._spent_until_break(usage, output_estimate))
+
     def abandon(self) -> None:
         """Return it in the middle of a call: the upstream may have read the request."""
         spent = self.target.estimator.spent(self._claim.size, None, 0)
@@ -355,8 +304,8 @@ class Permit:
         if failure.kind in BROKEN:
             self._failures += 1
         if failure.kind is FailureKind.TIMED_OUT:
-            self._leave_out()
-        if self._is_rejected_by_one(failure) and self._leave_out():
+            self._candidates.leave_out(self.grant.target)
+        if self._is_rejected_by_one(failure) and self._candidates.leave_out(self.grant.target):
             return
         if failure.kind is FailureKind.REQUEST_REJECTED:
             self._finish(failure)
@@ -382,18 +331,31 @@ class Permit:
         self._failed_at.add(route)
         return ending if is_news else Ending.ABANDONED
 
-    def _finish(self, failure: CallFailure) -> None:
-        """Give the permit of a failed call back."""
-        ending = self._as_news(ENDINGS[failure.kind])
-        retry_after = None if ending is Ending.ABANDONED else failure.retry_after
+    def _finish(self, failure: CallFailure, begun: Spent | None = None) -> None:
+        """Give the permit of a failed call back.
+
+        Args:
+            begun: what it took, if its answer had begun.
+        """
+        endings = ENDINGS if begun is None else ENDINGS_OF_BEGUN
+        ending = self._as_news(endings[failure.kind])
         now = trio.current_time()
         outcome = Outcome(
             ending=ending,
-            tokens=1.0,
-            retry_after=retry_after,
+            tokens=1.0 if begun is None else begun.tokens,
+            output=0.0 if begun is None else begun.output,
+            has_begun=begun is not None,
+            retry_after=None if ending is Ending.ABANDONED else failure.retry_after,
             patience=self._claim.deadline - now,
+            hint=refused_by(failure.limit),
         )
-        self.grant.finish(outcome, served=False, now=now)
+        self.grant.finish(outcome, served=begun is not None, now=now)
+
+    def _spent_until_break(self, usage: Usage | None, output_estimate: int) -> Spent:
+        if usage is not None:
+            # Told at the beginning, it may not know yet of what was said.
+            usage = replace(usage, output=max(usage.output, output_estimate))
+        return self.target.estimator.spent(self._claim.size, usage, output_estimate)
 
     # What the client is told.
 
@@ -407,18 +369,14 @@ class Permit:
 
     def _no_grant(self, end: WaitExpired | NoTargetLeft) -> JobFailure:
         if isinstance(end, NoTargetLeft):
-            return self._unavailable(str(end))
+            error = nothing_can_serve(self._candidates.model, str(end))
+            return JobFailure(error, self._history_until_now())
         now = trio.current_time()
         seconds = 1.0 if end.blocker is None else end.blocker.seconds
         waited = now - self._claim.arrived_at
         return JobFailure(
-            waited_in_vain(self._resolution.name, waited, seconds),
+            waited_in_vain(self._candidates.model, waited, seconds),
             self._history(now, blocked=end),
-        )
-
-    def _unavailable(self, reason: str) -> JobFailure:
-        return JobFailure(
-            nothing_can_serve(self._resolution.name, reason), self._history_until_now()
         )
 
     def _history_until_now(self) -> JobHistory:

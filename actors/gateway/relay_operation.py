@@ -24,10 +24,11 @@ from forebay.actors.gateway.provider import Target
 from forebay.actors.gateway.sizes import RequestSize
 from forebay.actors.scheduling.gates import Ending
 from forebay.actors.upstream import AnswerBroken, UpstreamAnswer
-from forebay.protocol.canonical.events import Usage
+from forebay.protocol.canonical.events import StreamError, Usage
 from forebay.protocol.dialects.relayed import RelayedApi
 from forebay.protocol.framing import FrameTooLong, SseFramer
 from forebay.protocol.jsontext import InvalidJson, loads_object
+from forebay.protocol.providers.base import CallFailure
 from forebay.protocol.request_bodies import RequestBody
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -91,6 +92,11 @@ class RelayedStream(Content):
         if self.failed:
             return Ending.FAILED
         return Ending.SERVED if self._at_end else Ending.ABANDONED
+
+    @property
+    def failure(self) -> CallFailure | None:
+        error = None if self._meter is None else self._meter.error
+        return None if error is None else said_in_answer(self._target, error)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -221,10 +227,11 @@ class RelayCall(PreparedCall[RelayedContent]):
 
 
 class _Meter:
-    """Reads in a passing stream of events what it says was used."""
+    """Reads in a passing stream of events what it says was used, and by what it broke."""
 
     def __init__(self, api: RelayedApi) -> None:
         self.usage: Usage | None = None
+        self.error: StreamError | None = None
         self._api = api
         self._framer: SseFramer | None = SseFramer()
 
@@ -237,12 +244,14 @@ class _Meter:
             self._framer = None
             return
         for event in events:
-            if b'"usage"' not in event.data:
+            if b'"usage"' not in event.data and b'"error"' not in event.data:
                 continue
             try:
-                self.usage = self._api.read_usage(loads_object(event.data)) or self.usage
+                fields = loads_object(event.data)
             except InvalidJson:
                 continue
+            self.usage = self._api.read_usage(fields) or self.usage
+            self.error = self._api.read_error(fields) or self.error
 
 
 def model_standing_in(gateway: Gateway, api: RelayedApi, client: Client) -> str | None:

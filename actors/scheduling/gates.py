@@ -136,6 +136,8 @@ class Outcome:
     """Seconds, as the upstream asked, with REFUSED or OVERLOADED."""
     hint: RefusedBy | None = None
     """With REFUSED: by what; None: not told."""
+    has_begun: bool = False
+    """Whether the answer had begun when it ended: then also a call that was refused was read."""
     patience: float = inf
     """Seconds for which the job that met it can still wait."""
 
@@ -152,12 +154,13 @@ _NOTHING_READ = _NOTHING_SENT | {Ending.REFUSED, Ending.OVERLOADED}
 def surplus(demand: Demand, outcome: Outcome, unit: Unit) -> float:
     """What a call that took ``demand`` did not use, which comes back; negative where it used more.
 
-    A refused or failed call counts against most providers' limits on requests, one that was never
-    read does not count against those on tokens.
+    A refused or failed call counts against most providers' limits on requests. One that was never
+    read does not count against those on tokens; one that is refused in the middle of its answer
+    does, with what it took until then.
     """
     if unit is _REQUESTS:
         return 1.0 if outcome.ending in _NOTHING_SENT else 0.0
-    if outcome.ending in _NOTHING_READ:
+    if outcome.ending in _NOTHING_READ and not outcome.has_begun:
         return demand.of(unit)
     if outcome.tokens is None:
         return 0.0

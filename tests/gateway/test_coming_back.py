@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 
 import httpx
@@ -12,7 +13,10 @@ from imitation import Imitated, Imitation, Received
 from trio.testing import MockClock, wait_all_tasks_blocked
 from worlds import GATEWAY, World, open_world
 
+from forebay.actors.gateway import JobFailure, RequestSize
 from forebay.endpoints.sandbox import SandboxOptions
+from forebay.protocol.canonical.errors import ApiError, ErrorKind
+from forebay.protocol.providers.base import CallFailure, FailureKind
 
 OVERLOADED = Imitated(b'{"error":{"message":"overloaded","type":"x"}}', status=503)
 LIMITED = Imitated(b'{"error":{"message":"too fast","type":"x"}}', status=429)
@@ -188,7 +192,26 @@ async def test_calls_of_which_nothing_was_sent_never_count_as_failures(
             assert not asking.answers
             world.network.plug("up.test", serve)
         assert asking.statuses == [200]
-        assert int(asking.answers[0].headers["x-forebay-attempts"]) > 1
+        # The first, and after that only one that was known to find somebody there.
+        assert asking.answers[0].headers["x-forebay-attempts"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempts"),
+    [(FailureKind.UNREACHABLE, 5), (FailureKind.SERVER_FAILED, 3)],
+)
+async def test_of_calls_that_fail_only_those_that_were_sent_are_counted(
+    kind: FailureKind, attempts: int, autojump_clock: MockClock
+) -> None:
+    error = ApiError(kind=ErrorKind.UPSTREAM_ERROR, message="could not connect")
+    async with (
+        open_world() as world,
+        world.gateway.permit("fast", size=RequestSize(100), max_wait=300) as permit,
+    ):
+        with suppress(JobFailure):
+            for _ in range(4):
+                await permit.wait_again(CallFailure(kind=kind, error=error))
+        assert permit.history().attempts == attempts
 
 
 async def test_failures_are_counted_between_refusals(autojump_clock: MockClock) -> None:
