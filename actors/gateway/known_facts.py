@@ -1,24 +1,31 @@
 """What a provider's models can do, cost and allow: the configuration over the provider's own
-listing over what is known of its kind.
+listing over public tables over what is known of its kind.
 
 Asked for every request and every target, so what was found is kept until a source changes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Final
+
+import trio
 
 from forebay.actors.config import ProviderSettings
 from forebay.actors.gateway.accounts import hosts_of, is_near
 from forebay.actors.gateway.listing import Listing
-from forebay.protocol.canonical.listed_models import Capability
+from forebay.actors.model_tables import ModelTables, ProviderTable
+from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.canonical.model_facts import ModelFacts, listed_facts
 from forebay.protocol.dialects.base import Prefill, UpstreamTraits
 from forebay.protocol.providers.base import ProviderProfile
 
 _MOST_KEPT: Final = 32_768
 """Models. Clients may make up names, which would be kept, too."""
+_MANY: Final = 50
+"""Models, which take a hundredth of a second."""
 _CONTINUES: Final = frozenset({Capability.PREFIX_CONTINUATION})
 
 
@@ -26,9 +33,16 @@ class KnownFacts:
     """Of the models of one provider."""
 
     def __init__(
-        self, profile: ProviderProfile, settings: ProviderSettings, listing: Listing
+        self,
+        profile: ProviderProfile,
+        settings: ProviderSettings,
+        listing: Listing,
+        tables: ModelTables,
     ) -> None:
         self._profile = profile
+        self._tables = tables
+        self._table: ProviderTable | None = None
+        """None: the tables were not read yet."""
         self._listing = listing
         self._settings = settings
         self._is_near = is_near(settings)
@@ -46,9 +60,23 @@ class KnownFacts:
         """Go on with other settings."""
         self._settings = settings
         self._is_near = is_near(settings)
+        self._table = None
         self._forget()
 
+    async def prepare(self, models: Iterable[ListedModel]) -> None:
+        """Look up what the tables say of models that will be listed: of thousands that takes
+        seconds, in which everybody else must not wait."""
+        self._catch_up()
+        table = self._table
+        missing = [] if table is None else table.missing(model.id for model in models)
+        if table is not None and len(missing) > _MANY:
+            await trio.to_thread.run_sync(partial(_look_up, table, missing), abandon_on_cancel=True)
+
     def _catch_up(self) -> None:
+        if self._table is None and self._tables.is_read:
+            url = hosts_of(self._settings)[0]
+            self._table = self._tables.of(self._profile.known_as, url)
+            self._forget()
         if self._of_listing is not self._listing.models:
             self._of_listing = self._listing.models
             self._forget()
@@ -82,6 +110,8 @@ class KnownFacts:
     def _found(self, model_id: str) -> ModelFacts:
         listed = self._listing.find(model_id)
         facts = self._of_kind(model_id)
+        if self._table is not None:
+            facts = self._table.facts(model_id).over(facts)
         if listed is not None:
             facts = listed_facts(listed).over(facts)
         return self._configured(model_id).over(facts)
@@ -113,3 +143,8 @@ class KnownFacts:
         if self._settings.local is not None:
             return self._settings.local
         return self._is_near and not self._profile.is_passed_on(model_id)
+
+
+def _look_up(table: ProviderTable, model_ids: Iterable[str]) -> None:
+    for model_id in model_ids:
+        table.facts(model_id)

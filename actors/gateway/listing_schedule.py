@@ -12,7 +12,7 @@ _SOONEST: Final = 5.0
 _LONGEST_TOLD: Final = 86_400.0
 """Whatever a provider says."""
 _JITTER: Final = 0.1
-"""Part of a pause by which it is shorter or longer, so that providers are not all asked at once."""
+"""Part of a pause by which it is shorter, so that providers are not all asked at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +49,4 @@ class ListingSchedule:
         return ListingPause(max(_SOONEST, told), max(told, self._spread(pause)))
 
     def _spread(self, pause: float) -> float:
-        return max(_SOONEST, pause * self._random.uniform(1 - _JITTER, 1 + _JITTER))
+        return max(_SOONEST, pause * self._random.uniform(1 - _JITTER, 1))

@@ -19,6 +19,7 @@ from forebay.actors.gateway.roster import Layers, Roster
 from forebay.actors.gateway.supervision import GatewayActor
 from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
 from forebay.actors.kernel import open_actor_system
+from forebay.actors.model_tables import ModelTables
 from forebay.actors.stores import ForgetfulLearnedStore, LearnedStore
 from forebay.actors.upstream import ImageFetcher
 
@@ -69,6 +70,7 @@ async def open_gateway(
         random,
         ledger,
         layers=Layers(model=MODEL_LAYER, provider=PROVIDER_LAYER),
+        tables=ModelTables(),
         wall_clock=wall_clock,
     )
     await ledger.recall(roster.providers)

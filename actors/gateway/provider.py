@@ -37,6 +37,7 @@ from forebay.actors.gateway.model_details import ModelDetails
 from forebay.actors.gateway.probing import ask_whether_well
 from forebay.actors.gateway.told_limits import ToldLimits
 from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
+from forebay.actors.model_tables import ModelTables
 from forebay.actors.scheduling.admission import Admission, Exclusion
 from forebay.actors.scheduling.gates import Gate
 from forebay.actors.scheduling.grants import Grant
@@ -86,9 +87,11 @@ class Provider:
         *,
         batch_share: float = BATCH_SHARE,
         wall_clock: WallClock = SYSTEM_CLOCK,
+        tables: ModelTables | None = None,
     ) -> None:
         """
         Args:
+            tables: what the public knows of models; None: nothing.
             batch_share: per cent of what the account allows, for the batch class.
             wall_clock: what the provider says of times of day is held against it.
         """
@@ -99,7 +102,7 @@ class Provider:
         self.listing = Listing()
         self.timeouts = call_timeouts(settings)
         self.settings = settings
-        self._facts = KnownFacts(self.profile, settings, self.listing)
+        self._facts = KnownFacts(self.profile, settings, self.listing, tables or ModelTables())
         self._details = ModelDetails(self.profile)
         self._random = random
         self._headers = call_headers(settings)
@@ -128,7 +131,8 @@ class Provider:
 
     def facts_of(self, model_id: str) -> ModelFacts:
         """What the model can do, costs and allows, as far as anybody says: the configuration over
-        the provider's listing over what is known of its kind. Kept; asking again costs nothing."""
+        the provider's listing over public tables over what is known of its kind. Kept; asking again
+        costs nothing."""
         return self._facts.of(model_id)
 
     @property
@@ -328,6 +332,7 @@ class Provider:
             wall_clock=self.wall_clock,
         )
         models = all_listed(listings.values())
+        await self._facts.prepare(models)
         self._take_listing(models)
         self.routes.list(listings)
         self._take_routes()

@@ -21,7 +21,7 @@ import httpx
 import trio
 
 from forebay.actors.config import ProviderSettings, Settings
-from forebay.actors.gateway.accounts import hosts_of
+from forebay.actors.gateway.accounts import hosts_of, is_near
 from forebay.actors.gateway.catalog import Catalog
 from forebay.actors.gateway.ledger import Ledger
 from forebay.actors.gateway.models import CloseModel, DescribeModel, Model, ModelActor
@@ -42,7 +42,10 @@ from forebay.actors.kernel import (
     RestartPolicy,
     TellRef,
 )
+from forebay.actors.model_tables import ModelTables
 from forebay.actors.upstream import ConnectionStack
+from forebay.protocol.providers import PROFILES
+from forebay.protocol.providers.base import KnownAs
 
 _CLOSE_SECONDS: Final = 1.0
 _RESTARTS: Final = RestartPolicy()
@@ -104,12 +107,14 @@ class Roster:
         ledger: Ledger,
         *,
         layers: Layers,
+        tables: ModelTables | None = None,
         wall_clock: WallClock = SYSTEM_CLOCK,
     ) -> None:
         """
         Args:
             transport: carries the calls to all providers; None: each has connections of its own.
             ledger: knows what was learned of providers.
+            tables: what the public knows of models; None: nothing.
 
         Raises:
             ConfigError: a proxy or a certificate file can't be used.
@@ -120,6 +125,7 @@ class Roster:
         self._random = random
         self._ledger = ledger
         self._layers = layers
+        self._tables = tables or ModelTables()
         self._wall_clock = wall_clock
         self.providers = {name: self._new_provider(name, settings) for name in settings.providers}
         """By name. The mapping itself never changes: after an ``apply`` there is another one."""
@@ -159,11 +165,17 @@ class Roster:
 
     async def start(self, system: ActorSystem) -> None:
         """Start the actors of all."""
+        await self.read_tables(self.settings)
         self._system = system
         for provider in self.providers.values():
             await self._start_provider(provider)
         for name in _names_of(self.catalog):
             await self._start_model(name)
+
+    async def read_tables(self, settings: Settings) -> None:
+        """Have the public tables there, if they may say something of one of the providers."""
+        if any(map(_is_in_tables, settings.providers.values())):
+            await self._tables.read()
 
     def close(self, reason: str) -> None:
         """Tell everybody who waits, and everybody who comes, that nobody will be served."""
@@ -184,6 +196,7 @@ class Roster:
         Raises:
             ConfigError: a proxy or a certificate file can't be used; nothing was changed.
         """
+        await self.read_tables(settings)
         change = self._plan(settings)
         async with AsyncExitStack() as undo:
             for stack in change.stacks:
@@ -270,6 +283,7 @@ class Roster:
             self._random,
             batch_share=share,
             wall_clock=self._wall_clock,
+            tables=self._tables,
         )
 
     def _transport_for(self, name: str, defined: ProviderSettings) -> httpx.AsyncBaseTransport:
@@ -340,6 +354,11 @@ def _names_of(catalog: Catalog) -> tuple[_ModelName, ...]:
         *(_ModelName(name, is_outright=False) for name in catalog.models),
         *(_ModelName(name, is_outright=True) for name in catalog.outright),
     )
+
+
+def _is_in_tables(defined: ProviderSettings) -> bool:
+    known_as = PROFILES[defined.kind].known_as
+    return not is_near(defined) if known_as is None else known_as != KnownAs()
 
 
 def _is_same_server(one: ProviderSettings, other: ProviderSettings) -> bool:

@@ -21,6 +21,7 @@ from forebay.actors.gateway.model_index import ModelIndex
 from forebay.actors.gateway.provider import Provider
 from forebay.actors.gateway.provider_network import ProviderNetwork
 from forebay.actors.gateway.roster import Layers, Roster
+from forebay.actors.model_tables import ModelTables
 from forebay.actors.stores import LearnedStore
 
 _CLOSE_SECONDS: Final = 1.0
@@ -82,8 +83,10 @@ async def open_survey(
         ConfigError: a proxy or a certificate file can't be used.
     """
     ledger = Ledger(store)
-    roster = Roster(settings, ProviderNetwork(environ), None, Random(), ledger, layers=_NO_ACTORS)
+    network, tables = ProviderNetwork(environ), ModelTables()
+    roster = Roster(settings, network, None, Random(), ledger, layers=_NO_ACTORS, tables=tables)
     try:
+        await roster.read_tables(settings)
         await ledger.recall(roster.providers)
         yield Survey(roster, ledger)
     finally:

@@ -6,12 +6,13 @@ from forebay.protocol.dialects.anthropic import (
     ANTHROPIC_MESSAGES,
 )
 from forebay.protocol.providers._claude_models import claude_traits
-from forebay.protocol.providers.base import Greeting, Notes, Probe, ProviderProfile
+from forebay.protocol.providers.base import Greeting, KnownAs, Notes, Probe, ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
 from forebay.protocol.providers.limits.anthropic_headers import read_anthropic
 
 PROFILE = ProviderProfile(
     kind="anthropic",
+    known_as=KnownAs(prices="anthropic", capabilities="anthropic"),
     notes=Notes(
         title="Anthropic",
         limits=(

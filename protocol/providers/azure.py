@@ -9,7 +9,7 @@ from dataclasses import replace
 from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.jsontext import JsonObject
 from forebay.protocol.providers import openai
-from forebay.protocol.providers.base import Greeting, Notes, Probe
+from forebay.protocol.providers.base import Greeting, KnownAs, Notes, Probe
 
 
 def _read_entry(name: str, entry: JsonObject) -> ListedModel | None:
@@ -19,6 +19,7 @@ def _read_entry(name: str, entry: JsonObject) -> ListedModel | None:
 PROFILE = replace(
     openai.PROFILE,
     kind="azure",
+    known_as=KnownAs(prices="azure", capabilities="azure"),
     notes=Notes(
         title="OpenAI's models at Azure",
         limits="as for `openai`; limits of -1 and 0 mean that nothing is counted.",

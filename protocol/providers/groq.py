@@ -20,6 +20,7 @@ from forebay.protocol.providers.base import (
     CallFailure,
     FailedAnswer,
     FailureKind,
+    KnownAs,
     Notes,
     Probe,
     ProviderProfile,
@@ -79,6 +80,7 @@ def _read_entry(name: str, entry: JsonObject) -> ListedModel | None:
 
 PROFILE = ProviderProfile(
     kind="groq",
+    known_as=KnownAs(prices="groq", capabilities="groq"),
     notes=Notes(
         title="Groq",
         limits=(

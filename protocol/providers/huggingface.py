@@ -20,6 +20,7 @@ from forebay.protocol.providers.base import (
     CallFailure,
     FailedAnswer,
     FailureKind,
+    KnownAs,
     Notes,
     Probe,
     ProviderProfile,
@@ -41,6 +42,7 @@ def classify(answer: FailedAnswer) -> CallFailure:
 
 PROFILE = ProviderProfile(
     kind="huggingface",
+    known_as=KnownAs(capabilities="huggingface"),
     notes=Notes(
         title="Hugging Face: router, dedicated endpoints, TGI and TEI",
         limits=(

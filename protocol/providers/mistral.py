@@ -17,6 +17,7 @@ from forebay.protocol.providers.base import (
     CallFailure,
     FailedAnswer,
     FailureKind,
+    KnownAs,
     Notes,
     Probe,
     ProviderProfile,
@@ -66,6 +67,7 @@ def classify(answer: FailedAnswer) -> CallFailure:
 
 PROFILE = ProviderProfile(
     kind="mistral",
+    known_as=KnownAs(prices="mistral", capabilities="mistral"),
     notes=Notes(
         title="Mistral",
         limits=(

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 from forebay.protocol.providers import ollama
-from forebay.protocol.providers.base import Notes, Probe
+from forebay.protocol.providers.base import KnownAs, Notes, Probe
 
 PROFILE = replace(
     ollama.PROFILE,
     kind="ollama_cloud",
+    known_as=KnownAs(capabilities="ollama-cloud"),
     notes=Notes(
         title="Ollama's cloud",
         limits=(

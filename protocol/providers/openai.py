@@ -18,7 +18,7 @@ from forebay.protocol.dialects.openai import (
     OPENAI_RESPONSES,
 )
 from forebay.protocol.providers._media_paths import MEDIA_PATHS
-from forebay.protocol.providers.base import Notes, Probe, ProviderProfile
+from forebay.protocol.providers.base import KnownAs, Notes, Probe, ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
 from forebay.protocol.providers.limits.openai_headers import read_openai
 
@@ -43,6 +43,7 @@ def _model_traits(model_id: str, traits: UpstreamTraits) -> UpstreamTraits:
 
 PROFILE = ProviderProfile(
     kind="openai",
+    known_as=KnownAs(prices="openai", capabilities="openai"),
     notes=Notes(
         title="OpenAI",
         limits=(

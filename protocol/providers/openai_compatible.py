@@ -44,6 +44,7 @@ def prefill_of(base_url: str, owner: str) -> Prefill:
 
 PROFILE = ProviderProfile(
     kind="openai_compatible",
+    known_as=None,
     notes=Notes(
         title="vLLM, llama.cpp, LM Studio, SGLang and any other server in OpenAI's style",
         limits=(

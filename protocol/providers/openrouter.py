@@ -24,6 +24,7 @@ from forebay.protocol.providers.base import (
     CallFailure,
     FailedAnswer,
     FailureKind,
+    KnownAs,
     Notes,
     Probe,
     ProviderProfile,
@@ -45,6 +46,7 @@ def classify(answer: FailedAnswer) -> CallFailure:
 
 PROFILE = ProviderProfile(
     kind="openrouter",
+    known_as=KnownAs(prices="openrouter", capabilities="openrouter"),
     notes=Notes(
         title="OpenRouter",
         limits=(

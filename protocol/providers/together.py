@@ -15,12 +15,13 @@ from forebay.protocol.dialects.openai import (
     OPENAI_TRANSLATIONS,
 )
 from forebay.protocol.providers._media_paths import MEDIA_PATHS
-from forebay.protocol.providers.base import Notes, Probe, ProviderProfile
+from forebay.protocol.providers.base import KnownAs, Notes, Probe, ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
 from forebay.protocol.providers.limits.plain_headers import read_together
 
 PROFILE = ProviderProfile(
     kind="together",
+    known_as=KnownAs(prices="together", capabilities="togetherai"),
     notes=Notes(
         title="Together",
         limits=(

@@ -24,6 +24,7 @@ from forebay.protocol.providers.base import (
     CallFailure,
     FailedAnswer,
     FailureKind,
+    KnownAs,
     Notes,
     Probe,
     ProviderProfile,
@@ -61,6 +62,7 @@ def _price(value: JsonValue) -> float | None:
 
 PROFILE = ProviderProfile(
     kind="xai",
+    known_as=KnownAs(prices="x-ai", capabilities="xai"),
     notes=Notes(
         title="xAI",
         limits="the headers `x-ratelimit-*` of every answer, and the words of refusals.",

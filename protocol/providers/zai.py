@@ -19,6 +19,7 @@ from forebay.protocol.providers.base import (
     CallFailure,
     FailedAnswer,
     FailureKind,
+    KnownAs,
     Notes,
     Probe,
     ProviderProfile,
@@ -97,6 +98,7 @@ def _resets_in(answer: FailedAnswer) -> float | None:
 
 PROFILE = ProviderProfile(
     kind="zai",
+    known_as=KnownAs(prices="zai", capabilities="zai"),
     notes=Notes(
         title="Z.ai",
         limits=(

@@ -169,12 +169,12 @@ async def test_trap_116_openais_limit_holds_the_most_output_until_the_answer_is_
     """And gets back what was not used: else the second would wait for the bucket to fill."""
     starts = {}
     for kind in ("openai", "openai_compatible"):
-        config = one_model(kind, "gpt-4o", limits={"tpm": 40_000})
+        config = one_model(kind, "gpt-4o", limits={"tpm": 20_000})
         async with open_world(config, sandboxes=box("gpt-4o", latency_ms=10_000)) as world:
             began = trio.current_time()
             async with trio.open_nursery() as nursery:
                 for _ in range(2):
-                    nursery.start_soon(lambda: world.ask(max_completion_tokens=32_000))
+                    nursery.start_soon(lambda: world.ask(max_completion_tokens=16_000))
             starts[kind] = [round(at - began, 1) for at in world.sandbox.statistics().starts]
     assert starts == {"openai": [0.0, 10.0], "openai_compatible": [0.0, 0.0]}
 
