@@ -32,13 +32,13 @@ class ChatSession(Session):
 
     async def _respond(self, body: bytes) -> None:
         request = self._codec.decode_request(self._fields(body))
-        resolution = await self._resolve(request.model)
+        operation = ChatOperation(request, self._codec, self._inbound(body))
+        resolution = await self._resolve(request.model, operation)
         context = self._context(request)
         whole = self._codec.reply_without_model(request, context)
         if whole is not None:
             await self._reply.json(200, whole, {})
             return
-        operation = ChatOperation(request, self._codec, self._inbound(body))
         await self._answer(self._job(operation, resolution), resolution, context)
 
     async def _answer(

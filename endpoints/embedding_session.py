@@ -22,7 +22,8 @@ class EmbeddingSession(Session):
 
     async def _respond(self, body: bytes) -> None:
         request = self._codec.decode_request(self._fields(body))
-        resolution = await self._resolve(request.model)
+        operation = EmbeddingOperation(request, self._codec, self._inbound(body))
+        resolution = await self._resolve(request.model, operation)
         context = EmbeddingContext(
             request=request,
             input_tokens_estimate=max(1, round(measure_inputs(request).tokens(0.25))),
@@ -32,7 +33,6 @@ class EmbeddingSession(Session):
         if whole is not None:
             await self._reply.json(200, whole, {})
             return
-        operation = EmbeddingOperation(request, self._codec, self._inbound(body))
         targets = self._gateway.serving(operation, resolution)
         parts = split(request, most_inputs(targets))
         async with self._held(resolution):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forebay.actors.gateway.catalog import Resolution
+from forebay.actors.gateway.operations import ContentT, Operation
 from forebay.actors.gateway.relay_operation import (
     EVENT_STREAM,
     RelayOperation,
@@ -10,6 +11,7 @@ from forebay.actors.gateway.relay_operation import (
 )
 from forebay.endpoints.relaying import RelayingSession
 from forebay.endpoints.session import SessionParts
+from forebay.protocol.canonical.errors import bad_request
 from forebay.protocol.dialects.fields import missing
 from forebay.protocol.dialects.relayed import RelayedApi
 from forebay.protocol.multipart import is_form
@@ -31,6 +33,18 @@ class RelaySession(RelayingSession):
         self._streams = request.streams
         resolution = await self._resolve(self._model_of(request))
         await self._ask(self._operation(request, resolution), resolution)
+
+    async def _resolve(
+        self, model: str, operation: Operation[ContentT] | None = None
+    ) -> Resolution:
+        resolution = await super()._resolve(model, operation)
+        if resolution.is_any:
+            raise bad_request(
+                f"model '{model}' is for chats, completions and embeddings: name a model here",
+                param="model",
+                code="model_lacks_capability",
+            )
+        return resolution
 
     def _operation(
         self, request: RequestBody, resolution: Resolution, *, only_at: str | None = None

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from forebay.actors.gateway.answers import AnswerStream, Piece, WholeAnswer
-from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.chat_operation import ChatContent, ChatOperation
 from forebay.actors.gateway.gateway import Answer
 from forebay.actors.gateway.provider import Target
@@ -52,30 +51,30 @@ class ResponseSession(ChatSession):
             assert state is not None  # every request of this API has one
             self._keeps = state.store
             self._input_items = conversation.input_items
-            resolution = await self._resolve(request.model)
             # Only what the client is told: an upstream of this API may get its very bytes.
             echoed = replace(request, state=replace(state, kept_here=True))
             context = replace(self._context(echoed), response_id=response_id)
             operation = ChatOperation(request, self._codec, self._inbound(body))
             if state.background or conversation.kept_by is not None:
                 self._kept_by_provider = True
-                operation = self._kept_operation(body, fields, conversation, resolution)
+                operation = self._kept_operation(body, fields, conversation)
+            resolution = await self._resolve(request.model, operation)
+            if self._kept_by_provider:
+                refuse_out_of_reach(conversation, operation, resolution)
+                if not any(map(operation.served_by, resolution.targets)):
+                    raise _no_background()
             await self._answer(self._job(operation, resolution), resolution, context)
 
     def _kept_operation(
-        self, body: bytes, fields: JsonObject, conversation: Conversation, resolution: Resolution
+        self, body: bytes, fields: JsonObject, conversation: Conversation
     ) -> ProviderKeptOperation:
-        operation = ProviderKeptOperation(
+        return ProviderKeptOperation(
             conversation.request,
             self._codec,
             self._inbound(body),
             fields=fields,
             only_at=conversation.only_at,
         )
-        refuse_out_of_reach(conversation, operation, resolution)
-        if not any(map(operation.served_by, resolution.targets)):
-            raise _no_background()
-        return operation
 
     # Answers that their provider keeps
 
@@ -169,8 +168,8 @@ class ResponseCountSession(TokenCountSession):
             deadline=self._deadline(None, self._head.max_wait_ms),
         ) as conversation:
             request = conversation.request
-            resolution = await self._resolve(request.model)
             operation = self._operation(request, body, only_at=conversation.only_at)
+            resolution = await self._resolve(request.model, operation)
             refuse_out_of_reach(conversation, operation, resolution)
             if conversation.kept_by is not None:
                 able = filter(operation.served_by, resolution.targets)

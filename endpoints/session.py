@@ -167,9 +167,17 @@ class Session(ABC):
                 f"the request body is not valid JSON: {fault}", code="invalid_json"
             ) from None
 
-    async def _resolve(self, model: str) -> Resolution:
+    async def _resolve(
+        self, model: str, operation: Operation[ContentT] | None = None
+    ) -> Resolution:
+        """
+        Args:
+            operation: what is asked of the model. None: nothing that any of several could do.
+        """
         self._place.note = f"waiting for {model}"
-        return await self._gateway.catalog.resolve(model, self.dialect, self._client)
+        return await self._gateway.catalog.resolve(
+            model, self.dialect, self._client, operation, self._needs
+        )
 
     def _inbound(self, body: bytes) -> Inbound:
         return Inbound(

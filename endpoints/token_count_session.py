@@ -38,8 +38,8 @@ class TokenCountSession(Session):
 
     async def _respond(self, body: bytes) -> None:
         request = self._codec.decode_request(self._fields(body))
-        resolution = await self._resolve(request.model)
-        await self._respond_to(self._operation(request, body), resolution)
+        operation = self._operation(request, body)
+        await self._respond_to(operation, await self._resolve(request.model, operation))
 
     def _operation(
         self, request: ChatRequest, body: bytes, *, only_at: str | None = None

@@ -18,6 +18,8 @@ from forebay.actors.config.provider_sections import (
 )
 from forebay.actors.config.sections import (
     KEPT_IN_MEMORY,
+    AutoCandidates,
+    AutoSettings,
     ClientSettings,
     Defaults,
     Hold,
@@ -42,6 +44,8 @@ __all__ = [
     "EXPRESSION_MARK",
     "KEPT_IN_MEMORY",
     "NO_PROXY",
+    "AutoCandidates",
+    "AutoSettings",
     "ClientSettings",
     "ConfigError",
     "Defaults",

@@ -136,6 +136,12 @@ models:
 aliases:
   #gpt-4: fast
 
+# How a model is chosen for who asks for the model auto.
+auto:
+  cost_bias: 0.5                   # 0 to 1: what the price counts, against room; 1: the cheapest
+  prefer_local: 0                  # 0 to 1: what it is worth that a model runs here; true is 1
+  candidates: all                  # or configured: only the targets of models
+
 # What serves a request for a model that nobody knows, by the API that was called; and what becomes
 # of a field that the API of a model's target can't say.
 defaults:
@@ -156,6 +162,7 @@ clients:
     #hold: silent                  # instead of the model's
     #on_unsupported: drop          # instead of the model's
     #models: [fast]                # the only ones that this client may ask for
+    #auto: {prefer_local: true}    # instead of auto
     #keyless: [ollama]             # requests in these dialects need no key and are this client's
     #keyless_from: [127.0.0.0/8, "::1/128"]  # where those may come from
     #manage_models: true           # may have Ollama servers pull, push, make and delete models

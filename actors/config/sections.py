@@ -27,6 +27,8 @@ from forebay.actors.config.values import (
     NotNegative,
     Number,
     Port,
+    Share,
+    ShareOrWhether,
     SomeMilliseconds,
     SomeOf,
     Target,
@@ -186,6 +188,25 @@ class ModelSettings(StrictSettings):
         return in_agreement(self, within_model)
 
 
+class AutoCandidates(StrEnum):
+    """Which models may serve who asks for the model ``auto``."""
+
+    ALL = "all"
+    """The targets of configured models, and whatever providers list."""
+    CONFIGURED = "configured"
+    """The targets of configured models only."""
+
+
+class AutoSettings(StrictSettings):
+    """How a model is chosen for who asks for the model ``auto``."""
+
+    cost_bias: Share = 0.5
+    """How much the price counts, against the room that a target has: 1 is the cheapest."""
+    prefer_local: ShareOrWhether = 0.0
+    """How much it is worth that a model runs here. ``true`` is 1, ``false`` 0."""
+    candidates: AutoCandidates = AutoCandidates.ALL
+
+
 class Defaults(StrictSettings):
     """What holds where a request, its client and its model say nothing else: the models that stand
     in, by the dialect of the request, and what becomes of what a target can't be told."""
@@ -232,6 +253,8 @@ class ClientSettings(StrictSettings):
     """None: as the model or ``defaults.on_unsupported`` says."""
     models: tuple[ModelName, ...] | None = None
     """The only models that this client may ask for. None: all."""
+    auto: AutoSettings | None = None
+    """What it leaves out is as in the section ``auto``."""
     keyless: tuple[SpokenDialect, ...] = ()
     """Requests in these dialects that bring no key at all are this client's."""
     keyless_from: SomeOf[AddressRange] | None = None

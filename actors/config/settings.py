@@ -10,6 +10,7 @@ from forebay.actors.config.agreement import between_sections
 from forebay.actors.config.problems import broken
 from forebay.actors.config.provider_sections import ProviderSettings
 from forebay.actors.config.sections import (
+    AutoSettings,
     ClientSettings,
     Defaults,
     Hold,
@@ -55,6 +56,7 @@ class Settings(StrictSettings):
     """By public name, which may have a star."""
     aliases: Named[AliasName, ModelName] = Field(default_factory=dict)
     """What other names stand for, in the order of the file."""
+    auto: Section[AutoSettings] = AutoSettings()
     defaults: Section[Defaults] = Defaults()
     clients: Named[ShortName, ClientSettings] = Field(default_factory=dict)
     """By client name. Empty: everybody who reaches the socket is served."""
@@ -70,6 +72,20 @@ class Settings(StrictSettings):
         these; None: all."""
         names = self.clients[client].models
         return None if names is None else tuple(self.aliases.get(name, name) for name in names)
+
+    @property
+    def clients_with_auto(self) -> tuple[str, ...]:
+        """Those for whom a model is chosen in a way of their own."""
+        return tuple(name for name, client in self.clients.items() if client.auto is not None)
+
+    def auto_for(self, client: str) -> AutoSettings:
+        """How a model is chosen for a client that asks for ``auto``."""
+        own = self.clients[client].auto if client in self.clients else None
+        if own is None:
+            return self.auto
+        return self.auto.model_copy(
+            update={name: getattr(own, name) for name in own.model_fields_set}
+        )
 
     def weights_of(self, model: str) -> dict[str, float]:
         """By ``provider/model-id``, where the model's strategy goes by weights. The providers of a

@@ -66,6 +66,12 @@ def _refuse_bool(value: object) -> object:
     return value
 
 
+def _as_share(value: object) -> object:
+    if isinstance(value, str):
+        value = {"true": True, "false": False}.get(value.lower(), value)
+    return float(value) if isinstance(value, bool) else value
+
+
 def _some(items: tuple[ValueT, ...]) -> tuple[ValueT, ...]:
     # Not min_length: pydantic counts only the valid items, so a bad one would be told twice.
     if not items:
@@ -104,6 +110,9 @@ Bytes = Annotated[Whole, Field(gt=0, le=1 << 50)]
 Count = Annotated[Whole, Field(gt=0, le=10**12)]
 Rate = Annotated[Number, Field(gt=0, le=1e9)]
 NotNegative = Annotated[Number, Field(ge=0, le=1e9)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+ShareOrWhether = Annotated[Share, BeforeValidator(_as_share)]
+"""``true`` is 1, ``false`` is 0."""
 Weight = Annotated[Number, Field(gt=0, le=1e6)]
 Port = Annotated[Whole, Field(ge=0, le=65535)]
 

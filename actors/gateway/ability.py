@@ -8,17 +8,21 @@ provider is the judge.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from forebay.actors.gateway.failures import JobFailure, JobHistory
 from forebay.actors.gateway.jobs import Job
-from forebay.actors.gateway.operations import ContentT, Operation
+from forebay.actors.gateway.operations import ContentT
 from forebay.actors.gateway.provider import Target
+from forebay.protocol.canonical.auto_names import is_auto
 from forebay.protocol.canonical.errors import ApiError, ErrorKind, bad_request
 from forebay.protocol.canonical.listed_models import Capability
+from forebay.protocol.canonical.model_facts import ModelFacts
 from forebay.protocol.canonical.needs import Ability, Lack, Needs, lacks
 from forebay.protocol.canonical.needs_grammar import written_needs
+from forebay.protocol.providers.base import ProviderProfile
 
 _MOST_NAMED: Final = 16
 _COMMON: Final = frozenset({Capability.CHAT})
@@ -39,66 +43,87 @@ def able_targets(job: Job[ContentT], targets: tuple[Target, ...], model: str) ->
     needs = operation.needs.also(job.needs)
     missing: dict[Target, tuple[Lack, ...]] = {}
     for target in targets:
-        found = lacks_of(target, needs, operation)
+        provider = target.provider
+        facts = provider.facts_of(target.model_id)
+        found = lacks_of(provider.profile, facts, needs, operation.longest_answer)
         if found:
             missing[target] = found
     if not missing:
         return targets
     if len(missing) == len(targets):
-        raise JobFailure(_none_is_able(model, needs, operation, missing), JobHistory())
+        unable = [
+            Unable(target.name, target.provider.facts_of(target.model_id).context_tokens, found)
+            for target, found in missing.items()
+        ]
+        error = none_is_able(model, needs, operation.needs.context_tokens, unable)
+        raise JobFailure(error, JobHistory())
     return tuple(target for target in targets if target not in missing)
 
 
-def lacks_of(target: Target, needs: Needs, operation: Operation[ContentT]) -> tuple[Lack, ...]:
-    """What ``target`` surely lacks to serve ``operation``.
+def lacks_of(
+    profile: ProviderProfile, facts: ModelFacts, needs: Needs, longest_answer: int | None
+) -> tuple[Lack, ...]:
+    """What a model of these facts surely lacks.
 
     Args:
-        needs: of the operation, and whatever else is asked for.
+        profile: of its provider.
+        longest_answer: tokens that one answer may have, where the client says.
     """
-    facts = target.provider.facts_of(target.model_id)
     found = lacks(needs, facts)
-    answer = operation.longest_answer
-    if answer is None or target.provider.profile.shortens_answers:
+    if longest_answer is None or profile.shortens_answers:
         return found
     most = facts.max_output_tokens or facts.context_tokens
-    if most is None or answer <= most or any(lack.of is Ability.OUTPUT for lack in found):
+    if most is None or longest_answer <= most or any(lack.of is Ability.OUTPUT for lack in found):
         return found
-    said = f"answers with {most} tokens at most, and the request allows {answer}"
+    said = f"answers with {most} tokens at most, and the request allows {longest_answer}"
     return (*found, Lack(Ability.OUTPUT, said))
 
 
-def _none_is_able(
-    model: str,
-    needs: Needs,
-    operation: Operation[ContentT],
-    missing: dict[Target, tuple[Lack, ...]],
+@dataclass(frozen=True, slots=True)
+class Unable:
+    """A target that can't serve a request."""
+
+    name: str
+    context_tokens: int | None
+    lacks: tuple[Lack, ...]
+
+
+def none_is_able(
+    model: str, needs: Needs, prompt_tokens: int, unable: Sequence[Unable]
 ) -> ApiError:
-    kinds = {lack.of for found in missing.values() for lack in found}
-    contexts = [each.provider.facts_of(each.model_id).context_tokens or 0 for each in missing]
-    if kinds == {Ability.CONTEXT} and max(contexts) < operation.needs.context_tokens:
+    """What a client is told whom nobody can serve.
+
+    Args:
+        model: as it was asked for.
+        needs: all that was asked for.
+        prompt_tokens: what the prompt has at least.
+        unable: all that might have served; at least one.
+    """
+    too_short = [each for each in unable if {lack.of for lack in each.lacks} == {Ability.CONTEXT}]
+    longest = max((each.context_tokens or 0 for each in too_short), default=0)
+    # Who lacks something else as well would not serve a shorter prompt either.
+    if too_short and longest < prompt_tokens:
         return ApiError(
             kind=ErrorKind.CONTEXT_OVERFLOW,
             message=(
-                f"the maximum context length of model '{model}' is {max(contexts)} tokens, and "
-                f"this prompt has at least {operation.needs.context_tokens}: shorten it, or ask "
-                "for a model that takes more"
+                f"the maximum context length of model '{model}' is {longest} tokens, and this "
+                f"prompt has at least {prompt_tokens}: shorten it, or ask for a model that takes "
+                "more"
             ),
             code="context_length_exceeded",
         )
-    said = [
-        f"{target.name} {', '.join(lack.said for lack in found)}"
-        for target, found in missing.items()
-    ]
+    said = [f"{each.name} {', '.join(lack.said for lack in each.lacks)}" for each in unable]
     more = len(said) - _MOST_NAMED
     listed = "; ".join(said[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    kinds = {lack.of for each in unable for lack in each.lacks}
     return bad_request(
-        f"model '{model}' can't serve this request: {listed}. {_mend(needs, kinds)}",
+        f"model '{model}' can't serve this request: {listed}. {_mend(model, needs, kinds)}",
         param="model",
         code="model_lacks_capability",
     ).error
 
 
-def _mend(needs: Needs, kinds: set[Ability]) -> str:
+def _mend(model: str, needs: Needs, kinds: set[Ability]) -> str:
     wanted = written_needs(
         replace(
             needs,
@@ -107,6 +132,8 @@ def _mend(needs: Needs, kinds: set[Ability]) -> str:
             output_tokens=0,
         )
     )
+    if is_auto(model):
+        return "Ask for less"
     if kinds == {Ability.OUTPUT} or not wanted:
         return "Ask for less, or for another model"
     return f"Ask for less, or for a model that can, as 'auto:{wanted}' does"

@@ -17,15 +17,21 @@ from forebay.actors.config import (
     split_target,
     with_star,
 )
+from forebay.actors.gateway.auto_choice import AutoChoice, Wanted
 from forebay.actors.gateway.jobs import Client
 from forebay.actors.gateway.model_index import ModelIndex
 from forebay.actors.gateway.model_names import LATEST_TAG, spellings
 from forebay.actors.gateway.models import Model
 from forebay.actors.gateway.names import Meaning, Names
+from forebay.actors.gateway.operations import ContentT, Operation
 from forebay.actors.gateway.provider import Provider, Target
 from forebay.actors.gateway.starred_weights import StarredWeights
-from forebay.actors.scheduling.preferences import Preference, preference_for
-from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.actors.scheduling.preferences import Blended, Preference, Sticky, preference_for
+from forebay.protocol.canonical.auto_names import AUTO, is_auto, needs_in
+from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request
+from forebay.protocol.canonical.needs import NO_NEEDS, Needs
+from forebay.protocol.canonical.needs_grammar import NeedsUnreadable
+from forebay.protocol.canonical.request_needs import PLAIN_CHAT
 from forebay.protocol.canonical.requests import Dialect
 
 _NO_DIALECT: Final = Dialect("")
@@ -47,6 +53,13 @@ class Resolution:
     """The name, as the client wrote it."""
     dialect: Dialect = _NO_DIALECT
     """In which it was asked for."""
+    needs: Needs = NO_NEEDS
+    """What the name itself asks of a model."""
+
+    @property
+    def is_any(self) -> bool:
+        """Whichever model will do may serve."""
+        return self.name == AUTO and not self.is_configured
 
     @property
     def is_sticky(self) -> bool:
@@ -73,6 +86,15 @@ class Catalog:
         self._providers = providers
         self._names = Names(settings)
         self.index = ModelIndex(settings, providers, self._names)
+        self._choice = AutoChoice(settings, providers, self._names)
+        self._auto_settings = {AUTO: settings.auto} | {
+            _auto_of(name): settings.auto_for(name) for name in settings.clients_with_auto
+        }
+        self.autos: dict[str, Model] = {
+            name: self._auto_model(name, before) for name in self._auto_settings
+        }
+        """Where jobs wait that whichever model may serve: those of clients with settings of their
+        own for that apart."""
         self.models: dict[str, Model] = {
             name: self._model(name, before) for name in settings.models
         }
@@ -84,7 +106,7 @@ class Catalog:
     @property
     def all_models(self) -> tuple[Model, ...]:
         """All places where jobs wait."""
-        return (*self.models.values(), *self.outright.values())
+        return (*self.models.values(), *self.outright.values(), *self.autos.values())
 
     def _model(self, name: str, before: Catalog | None) -> Model:
         settings = self._settings.models[name]
@@ -131,23 +153,50 @@ class Catalog:
             return Model(f"{name}/*", preference_for(Strategy.BALANCED, sticky=True))
         return Model(f"{name}/*")
 
+    def _auto_model(self, name: str, before: Catalog | None) -> Model:
+        settings = self._auto_settings[name]
+        old = None if before is None else before.autos.get(name)
+        if (
+            before is not None
+            and old is not None
+            and settings == before._auto_settings[name]
+            and self._settings.models == before._settings.models
+            and self._settings.clients == before._settings.clients
+            and self._providers.keys() == before._providers.keys()
+            and self._serve_as_before(self._providers, before)
+        ):
+            return old
+        return Model(name, Sticky(Blended(settings.cost_bias, settings.prefer_local)))
+
     def _serve_as_before(self, providers: Iterable[str], before: Catalog) -> bool:
         return all(self._providers[name] is before._providers.get(name) for name in providers)
 
-    async def resolve(self, name: str, dialect: Dialect, client: Client) -> Resolution:
+    async def resolve(
+        self,
+        name: str,
+        dialect: Dialect,
+        client: Client,
+        operation: Operation[ContentT] | None = None,
+        needs: Needs = NO_NEEDS,
+    ) -> Resolution:
         """What ``name`` stands for when ``client`` asks for it in ``dialect``.
 
         Waits a moment for providers that were not asked yet what they list.
 
+        Args:
+            operation: what is asked of the model. None: it is not known; a chat, most likely.
+            needs: what the client asks of a model, beyond what the operation needs by itself.
+
         Raises:
-            ApiFailure: MODEL_NOT_FOUND, or FORBIDDEN for a model that the client may not use.
+            ApiFailure: MODEL_NOT_FOUND, or FORBIDDEN for a model that the client may not use; and
+                as of :meth:`AutoChoice.targets`.
         """
         meaning = self._meaning(name)
+        if _asks_for_any(meaning):
+            return await self._any(name, meaning.name, dialect, client, operation, needs)
         resolution = self._known(meaning)
         if resolution is None and self._maybe_listed(meaning.name):
-            with trio.move_on_after(_FIRST_LISTING_SECONDS):
-                for provider in self._providers.values():
-                    await provider.listing.first_try()  # the mapping never changes
+            await self._first_listings()
             resolution = self._known(meaning)
         if resolution is None:
             for provider in self._providers.values():
@@ -155,6 +204,8 @@ class Catalog:
             default = self._default_for(dialect)
             if default is not None:
                 meaning = self._meaning(default)
+                if _asks_for_any(meaning):
+                    return await self._any(name, meaning.name, dialect, client, operation, needs)
                 resolution = self._known(meaning)
         if resolution is None:
             raise ApiFailure(
@@ -175,6 +226,48 @@ class Catalog:
                 )
             )
         return replace(resolution, asked=name, dialect=dialect)
+
+    async def _any(
+        self,
+        asked: str,
+        name: str,
+        dialect: Dialect,
+        client: Client,
+        operation: Operation[ContentT] | None,
+        needs: Needs,
+    ) -> Resolution:
+        """Whichever model will do: ``name`` says what it must be."""
+        try:
+            own_needs = needs_in(name)
+        except NeedsUnreadable as fault:
+            raise bad_request(f"model '{name}': {fault}", param="model") from None
+        await self._first_listings()
+        if operation is None:
+            wanted = Wanted(PLAIN_CHAT.also(own_needs).also(needs))
+        else:
+            together = operation.needs.also(own_needs).also(needs)
+            wanted = Wanted(together, operation.size, operation.longest_answer)
+        own = _auto_of(client.name)
+        place = own if own in self.autos else AUTO
+        settings = self._auto_settings[place]
+        targets = await self._choice.targets(name, client, settings, wanted, operation)
+        return Resolution(
+            AUTO,
+            self.autos[place],
+            targets,
+            is_configured=False,
+            asked=asked,
+            dialect=dialect,
+            needs=own_needs,
+        )
+
+    async def _first_listings(self) -> None:
+        """Wait a moment until all providers were asked once."""
+        if all(provider.listing.was_tried for provider in self._providers.values()):
+            return
+        with trio.move_on_after(_FIRST_LISTING_SECONDS):
+            for provider in self._providers.values():
+                await provider.listing.first_try()  # the mapping never changes
 
     def _maybe_listed(self, name: str) -> bool:
         return not any(self._is_outright(name, provider) for provider in self.outright)
@@ -228,6 +321,15 @@ class Catalog:
             [(self._providers[name], model_id) for name in self._settings.groups[group]]
         )
         return Resolution(f"{group}/{model_id}", self.outright[group], targets, is_configured=False)
+
+
+def _asks_for_any(meaning: Meaning) -> bool:
+    return meaning.model is None and is_auto(meaning.name)
+
+
+def _auto_of(client: str) -> str:
+    """Where the jobs of a client with settings of its own wait."""
+    return f"{AUTO} for {client}"
 
 
 def _maybe_there(named: list[tuple[Provider, str]]) -> tuple[Target, ...]:

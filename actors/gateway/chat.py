@@ -112,14 +112,16 @@ class ChatStream:
     async def _open(self) -> AnswerStream:
         now = trio.current_time()
         gateway = self._gateway
-        resolution = await gateway.catalog.resolve(self._request.model, _NO_DIALECT, self._client)
+        operation = ChatOperation(self._request)
+        resolution = await gateway.catalog.resolve(
+            self._request.model, _NO_DIALECT, self._client, operation
+        )
         max_wait = self._max_wait
         if max_wait is None:
             max_wait = (
                 gateway.settings.max_wait_ms_for(model=resolution.name, client=self._client.name)
                 / 1000
             )
-        operation = ChatOperation(self._request)
         job = Job(
             operation=operation,
             client=self._client,

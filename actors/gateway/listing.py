@@ -88,6 +88,11 @@ class Listing:
         self._tried.set()
         return news
 
+    @property
+    def was_tried(self) -> bool:
+        """The provider was asked once."""
+        return self._tried.is_set()
+
     async def first_try(self) -> None:
         """Wait until the provider was asked once."""
         await self._tried.wait()

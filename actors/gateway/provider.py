@@ -219,8 +219,7 @@ class Provider:
         own_gates = self._own_gates(model_id)
         routes = self.routes.make(model_id, (*self.pool.gates, *own_gates))
         pooled = self.pool.add_target(model_id, (admission, *own_gates), routes)
-        pooled.price = self._price(model_id)
-        self._departures.note(model_id, self.facts_of(model_id))
+        self._note_facts_of(model_id, pooled)
         self.exclusions.add_target(pooled, admission)
         estimator = TokenEstimator(
             reserves_most_output=self.profile.reserves_most_output,
@@ -244,8 +243,12 @@ class Provider:
     def _note_facts(self) -> None:
         """What is known of models may have changed."""
         for model_id, target in self._targets.items():
-            target.pooled.price = self._price(model_id)
-            self._departures.note(model_id, self.facts_of(model_id))
+            self._note_facts_of(model_id, target.pooled)
+
+    def _note_facts_of(self, model_id: str, pooled: PoolTarget) -> None:
+        facts = self.facts_of(model_id)
+        pooled.price, pooled.is_local = self._price(model_id), facts.is_local
+        self._departures.note(model_id, facts)
 
     def recall_listing(self, models: Iterable[ListedModel]) -> None:
         """Go by what the provider listed before this gateway was started, until it is asked."""

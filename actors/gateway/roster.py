@@ -13,6 +13,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
 from random import Random
 from typing import Final, NamedTuple, Never, TypeAlias, TypeVar
@@ -62,11 +63,34 @@ class Layers(NamedTuple):
     provider: int
 
 
+class _Kind(Enum):
+    """Of a place where jobs wait."""
+
+    CONFIGURED = auto()
+    OUTRIGHT = auto()
+    """Of a provider or a group, whose models are asked for outright."""
+    AUTO = auto()
+    """Whichever model may serve."""
+
+
 @dataclass(frozen=True, slots=True)
 class _ModelName:
     text: str
-    is_outright: bool
-    """It is that of a provider or a group, whose models are asked for outright."""
+    kind: _Kind
+
+    def model_in(self, catalog: Catalog) -> Model:
+        match self.kind:
+            case _Kind.CONFIGURED:
+                return catalog.models[self.text]
+            case _Kind.OUTRIGHT:
+                return catalog.outright[self.text]
+            case _Kind.AUTO:
+                return catalog.autos[self.text]
+
+    @property
+    def of_actor(self) -> str:
+        text = f"{self.text}/*" if self.kind is _Kind.OUTRIGHT else self.text
+        return "model:" + text.replace("/", "|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +336,7 @@ class Roster:
     async def _start_model(self, name: _ModelName) -> None:
         self._model_refs[name] = await self._started(
             partial(ModelActor, partial(self._model_of, name)),
-            "model:" + (f"{name.text}/*" if name.is_outright else name.text).replace("/", "|"),
+            name.of_actor,
             self._layers.model,
         )
 
@@ -320,8 +344,7 @@ class Roster:
         self._model_refs.pop(name).abort()
 
     def _model_of(self, name: _ModelName) -> Model:
-        models = self.catalog.outright if name.is_outright else self.catalog.models
-        return models[name.text]
+        return name.model_in(self.catalog)
 
     async def _started(
         self,
@@ -351,8 +374,9 @@ class Roster:
 
 def _names_of(catalog: Catalog) -> tuple[_ModelName, ...]:
     return (
-        *(_ModelName(name, is_outright=False) for name in catalog.models),
-        *(_ModelName(name, is_outright=True) for name in catalog.outright),
+        *(_ModelName(name, _Kind.CONFIGURED) for name in catalog.models),
+        *(_ModelName(name, _Kind.OUTRIGHT) for name in catalog.outright),
+        *(_ModelName(name, _Kind.AUTO) for name in catalog.autos),
     )
 
 

@@ -91,7 +91,11 @@ class Routing(Generic[ContentT]):
         """
         before = self.resolution
         self.resolution = await self._catalog().resolve(
-            before.asked or before.name, before.dialect, self._bare.client
+            before.asked or before.name,
+            before.dialect,
+            self._bare.client,
+            self._bare.operation,
+            self._bare.needs,
         )
         # Whoever holds bytes must not wait for more of them.
         await self._images.aclose()
@@ -106,6 +110,7 @@ class Routing(Generic[ContentT]):
         self.wordings = eligible_targets(self.job, able, self.resolution.name)
 
     def _able(self, job: Job[ContentT], targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        job = replace(job, needs=job.needs.also(self.resolution.needs))
         return able_targets(job, targets, self.resolution.asked or self.resolution.name)
 
 

@@ -18,6 +18,7 @@ from forebay.actors.gateway.wordings import codecs_of, wordings_of, write_reques
 from forebay.actors.upstream import UpstreamAnswer
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.events import StreamError, Usage
+from forebay.protocol.canonical.request_needs import needs_of_chat
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.registry import TOKEN_COUNT_CODECS
 from forebay.protocol.dialects.token_counts import TokenCountCodec
@@ -64,6 +65,7 @@ class TokenCountOperation(Operation[TokenCount]):
         self.request = request
         self.size = RequestSize(0)
         self.most_output = 0
+        self.needs = needs_of_chat(request)
         self._codec = codec
         self._inbound = inbound
         self.only_at = only_at

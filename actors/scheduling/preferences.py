@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 from forebay.actors.scheduling.lanes import Strategy
+from forebay.actors.scheduling.prices import dearness
 
 if TYPE_CHECKING:
     from forebay.actors.scheduling.flows import Ticket
@@ -172,6 +173,26 @@ class Weighted(_BestOfAll):
         name = target.full_name
         self._credit[name] = self._credit.get(name, 0.0) + credit
         _keep_latest(self._credit, name, _MOST_TARGETS)
+
+
+class Blended(_BestOfAll):
+    """Price, room and nearness weighed against each other, for targets of different models."""
+
+    def __init__(self, cost_bias: float, prefer_local: float) -> None:
+        """
+        Args:
+            cost_bias: 0 to 1, how much the price counts; the rest is what room counts.
+            prefer_local: 0 to 1, how much it is worth that a target runs here; 1: more than all
+                else together.
+        """
+        super().__init__()
+        self._cost_bias = cost_bias
+        self._prefer_local = prefer_local
+
+    def _badness(self, target: PoolTarget, ticket: Ticket, now: float) -> tuple[float, float]:
+        cost = self._cost_bias * dearness(target.price)
+        crowd = (1 - self._cost_bias) * (1 - target.room(now))
+        return cost + crowd - self._prefer_local * target.is_local, target.in_flight
 
 
 class Sticky(Preference):

@@ -76,6 +76,8 @@ class PoolTarget:
         """Calls that were granted in about the last minute."""
         self.price: Price | None = None
         """None: nobody has said."""
+        self.is_local = False
+        """It runs here."""
         self.first_contents = FirstContents()
 
     @property

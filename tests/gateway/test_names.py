@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from reloads import config, sandboxes
 from trio.testing import MockClock
 from worlds import GATEWAY, World, open_world
 
 from forebay.actors.config import ConfigError, parse_settings
+from forebay.actors.config.loading import settings_from_yaml
 from forebay.actors.gateway.names import Meaning, Names
 
 PROVIDERS: dict[str, dict[str, object]] = {"openai": {}, "azure": {}}
@@ -229,3 +233,14 @@ def test_names_that_lead_somewhere_are_taken() -> None:
         defaults={"openai": "gpt-4", "anthropic": "auto", "ollama": "cx"},
         clients={"c": {"key": "k", "models": ["gpt-7", "a", "*/x", "meta/*"]}},
     )
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "routing.md").read_text()
+
+
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+def test_the_examples_of_the_page_on_routing_load(block: str) -> None:
+    kinds = ("openai", "azure", "anthropic")
+    providers = "".join(f"  {k}: {{kind: sandbox, base_url: 'http://up.test'}}\n" for k in kinds)
+    text = f"providers:\n{providers}{block}"
+    assert settings_from_yaml(text.encode(), source="page", environ={}).providers

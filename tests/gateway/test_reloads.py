@@ -438,7 +438,7 @@ async def test_changes_at_the_same_time_are_taken_one_after_the_other(
         (model,) = set(world.gateway.catalog.models) - {"fast"}
         assert set(world.gateway.providers) == {"a", f"p{model[1:]}"}
         actors = [place.name for place in world.gateway.system.tree().children]
-        assert len(actors) == 8, actors
+        assert len(actors) == 9, actors
         assert (await world.ask(model=model)).status_code == 200
 
 

@@ -86,8 +86,7 @@ class World:
             and self.gateway.in_flight == 0
             and self.gateway.waiting_bytes.lent == 0
             and not self.app.sessions
-            and all(not model.lanes for model in self.gateway.catalog.models.values())
-            and all(not model.lanes for model in self.gateway.catalog.outright.values())
+            and all(not model.lanes for model in self.gateway.catalog.all_models)
         )
 
 
