@@ -13,14 +13,14 @@ _COMPLETE: Final = frozenset(
     {
         Capability.CHAT,
         Capability.COMPLETION,
-        Capability.EMBEDDING,
         Capability.TOOLS,
         Capability.VISION,
         Capability.AUDIO,
         Capability.THINKING,
     }
 )
-"""What its list of words has a word for: it is complete."""
+"""What its list of words has a word for: it is complete. But its servers make embeddings with any
+model, whether it was made for that or not."""
 _CONTEXT: Final = re.compile(r"^\s*num_ctx\s+(\d+)\s*$", re.MULTILINE)
 """In ``parameters``, which is text: a name and a value a line."""
 
