@@ -298,7 +298,7 @@ async def test_those_who_wait_for_auto_move_to_what_is_configured_then(
     async with open_world(
         {"providers": before},
         sandboxes={},
-        hosts={"a.test": answering(1000).serve, "b.test": answering(1).serve},
+        hosts={"a.test": answering(100).serve, "b.test": answering(1).serve},
     ) as world:
         targets: list[str] = []
 
