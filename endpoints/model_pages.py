@@ -45,12 +45,22 @@ class _WrittenLists:
         known = self._written.get(kind)
         if known is not None and known[0] is entries:
             return known[1]
-        body = self.anew(entries, encode)
+        body = write_list(entries, self._started, encode)
         self._written[kind] = entries, body
         return body
 
-    def anew(self, entries: tuple[CatalogEntry, ...], encode: _ListEncoder) -> bytes:
-        return dumps(encode([_card(entry, self._started) for entry in entries]))
+
+def write_list(
+    entries: tuple[CatalogEntry, ...],
+    created: int,
+    encode: Callable[[Sequence[ModelCard]], JsonObject],
+) -> bytes:
+    """The list of ``entries``, as ``encode`` has it.
+
+    Args:
+        created: Unix seconds, of all models.
+    """
+    return dumps(encode([_card(entry, created) for entry in entries]))
 
 
 def _card(entry: CatalogEntry, created: int) -> ModelCard:
@@ -92,7 +102,7 @@ def pages(gateway: Gateway) -> Blueprint:
         if here.client.models is None:
             body = written.of(kind, entries, encode)
         else:
-            body = written.anew(entries, encode)
+            body = write_list(entries, started, encode)
         return here.response(body, 200, SPEECH[dialect_of(here.head)].json_content_type, {})
 
     def listed() -> Response:

@@ -13,6 +13,7 @@ from forebay.actors.config.problems import ConfigError, Problem
 from forebay.actors.config.provider_sections import (
     LimitSettings,
     ProviderSettings,
+    TargetSettings,
     TimeoutSettings,
     TlsSettings,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "Settings",
     "StateSettings",
     "Strategy",
+    "TargetSettings",
     "TimeoutSettings",
     "TlsSettings",
     "TrafficClass",

@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from forebay.actors.config import ProviderSettings
+from forebay.actors.config import ProviderSettings, TargetSettings
 from forebay.actors.gateway.accounts import hosts_of, is_near
 from forebay.actors.gateway.listing import Listing
 from forebay.actors.model_tables import ModelTables, ProviderTable
@@ -27,6 +27,15 @@ _MOST_KEPT: Final = 32_768
 _MANY: Final = 50
 """Models, which take a hundredth of a second."""
 _CONTINUES: Final = frozenset({Capability.PREFIX_CONTINUATION})
+_OF_KINDS: Final = {
+    (continues, is_local): ModelFacts(
+        capabilities=_CONTINUES if continues else frozenset(),
+        lacks=frozenset() if continues else _CONTINUES,
+        is_local=is_local,
+    )
+    for continues in (True, False)
+    for is_local in (True, False)
+}
 
 
 class KnownFacts:
@@ -48,6 +57,7 @@ class KnownFacts:
         self._is_near = is_near(settings)
         self._of_listing = listing.models
         self._kept: dict[str, ModelFacts] = {}
+        self._prefills: dict[str, Prefill] = {}
         self._version = 0
 
     @property
@@ -83,6 +93,7 @@ class KnownFacts:
 
     def _forget(self) -> None:
         self._kept = {}
+        self._prefills = {}
         self._version += 1
 
     def of(self, model_id: str) -> ModelFacts:
@@ -101,11 +112,17 @@ class KnownFacts:
         prefill = self._settings.prefill
         if prefill is None and self._profile.prefill_of is not None:
             listed = self._listing.find(model_id)
-            host = hosts_of(self._settings)[0]
-            prefill = self._profile.prefill_of(host, "" if listed is None else listed.owner)
+            prefill = self._prefill_by_owner("" if listed is None else listed.owner)
         if prefill is None or prefill is traits.prefill:
             return traits
         return replace(traits, prefill=prefill)
+
+    def _prefill_by_owner(self, owner: str) -> Prefill | None:
+        """Kept: a listing has thousands of models, and few owners."""
+        if owner not in self._prefills and self._profile.prefill_of is not None:
+            host = hosts_of(self._settings)[0]
+            self._prefills[owner] = self._profile.prefill_of(host, owner)
+        return self._prefills.get(owner)
 
     def _found(self, model_id: str) -> ModelFacts:
         listed = self._listing.find(model_id)
@@ -114,12 +131,12 @@ class KnownFacts:
             facts = self._table.facts(model_id).over(facts)
         if listed is not None:
             facts = listed_facts(listed).over(facts)
-        return self._configured(model_id).over(facts)
+        if model_id in self._settings.targets:
+            facts = self._configured(self._settings.targets[model_id]).over(facts)
+        return facts
 
-    def _configured(self, model_id: str) -> ModelFacts:
-        settings = self._settings.targets.get(model_id)
-        if settings is None:
-            return ModelFacts()
+    @staticmethod
+    def _configured(settings: TargetSettings) -> ModelFacts:
         price = settings.price
         return ModelFacts(
             capabilities=frozenset(settings.capabilities),
@@ -133,11 +150,7 @@ class KnownFacts:
 
     def _of_kind(self, model_id: str) -> ModelFacts:
         continues = self.traits_of(model_id).prefill is not Prefill.NONE
-        return ModelFacts(
-            capabilities=_CONTINUES if continues else frozenset(),
-            lacks=frozenset() if continues else _CONTINUES,
-            is_local=self._is_local_at(model_id),
-        )
+        return _OF_KINDS[continues, self._is_local_at(model_id)]
 
     def _is_local_at(self, model_id: str) -> bool:
         if self._settings.local is not None:

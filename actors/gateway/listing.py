@@ -60,10 +60,12 @@ class Listing:
 
     def find(self, model_id: str) -> ListedModel | None:
         """A model of the listing, however its name is spelt."""
-        for spelling in spellings(model_id):
-            if spelling in self.models:
-                return self.models[spelling]
-        return None
+        found = self.models.get(model_id)
+        if found is None:
+            for spelling in spellings(model_id):
+                if spelling in self.models:
+                    return self.models[spelling]
+        return found
 
     @property
     def failure(self) -> str | None:

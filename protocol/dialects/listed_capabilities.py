@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from forebay.protocol.canonical.listed_models import Capability
 from forebay.protocol.canonical.model_facts import ModelFacts
@@ -80,6 +81,12 @@ def capabilities_of(entry: JsonObject) -> tuple[frozenset[Capability], frozenset
 def capability_words(facts: ModelFacts) -> tuple[str, ...]:
     """What a model can do, in the words of Ollama's lists. Clients take what is not among them for
     missing, so a model of which nobody says otherwise is taken to chat and to call tools."""
+    return _words(facts.capabilities, facts.lacks)
+
+
+@lru_cache(maxsize=256)
+def _words(able: frozenset[Capability], unable: frozenset[Capability]) -> tuple[str, ...]:
+    facts = ModelFacts(capabilities=able, lacks=unable)
     writes = facts.can(Capability.CHAT) is not False or Capability.COMPLETION in facts.capabilities
     if facts.can(Capability.EMBEDDING) and not facts.capabilities & _TEXT:
         writes = False

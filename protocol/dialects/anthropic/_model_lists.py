@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.listed_models import ListedModel
@@ -29,7 +30,7 @@ def encode_model(model: ModelCard) -> JsonObject:
         "type": "model",
         "id": model.id,
         "display_name": model.id,
-        "created_at": datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "created_at": _written_time(model.created),
         "lifecycle": "deprecated" if model.deprecated else "active",
     }
     if model.context_length is not None:
@@ -39,6 +40,12 @@ def encode_model(model: ModelCard) -> JsonObject:
     if model.deprecated and model.retires is not None:
         written["retires_at"] = f"{model.retires.isoformat()}T00:00:00Z"
     return written
+
+
+@lru_cache(maxsize=4)
+def _written_time(seconds: int) -> str:
+    """Kept, since thousands of models of one list have the same."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def decode_model_list(body: bytes, read: EntryReader = read_entry) -> tuple[ListedModel, ...]:

@@ -8,6 +8,7 @@ same, so that each is there: empty or zero where nothing true can be said.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import sha256
 
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
@@ -75,7 +76,7 @@ def encode_show(card: ModelCard) -> JsonObject:
             f"{_ARCHITECTURE}.context_length": _context_length(card),
         },
         "capabilities": [*card.capabilities],
-        "modified_at": rfc3339(card.created),
+        "modified_at": _written_time(card.created),
     }
 
 
@@ -118,16 +119,18 @@ def _no_listing(fault: str) -> ApiFailure:
     )
 
 
+_written_time = lru_cache(maxsize=4)(rfc3339)
+"""Kept, since thousands of models of one list have the same."""
+
+
 def _listed(card: ModelCard) -> JsonObject:
-    details = _details()
-    if card.context_length is not None:
+    listed = _identity(card)
+    details = listed["details"]
+    if isinstance(details, dict) and card.context_length is not None:
         details["context_length"] = card.context_length
-    return {
-        **_identity(card),
-        "modified_at": rfc3339(card.created),
-        "details": details,
-        "capabilities": [*card.capabilities],
-    }
+    listed["modified_at"] = _written_time(card.created)
+    listed["capabilities"] = [*card.capabilities]
+    return listed
 
 
 def _identity(card: ModelCard) -> JsonObject:
