@@ -297,8 +297,9 @@ class Catalog:
             return self._outright(provider, _untagged(provider, model_id))
         if provider_name in self._settings.groups and model_id:
             return self._of_group(provider_name, model_id)
+        candidates = spellings(name)
         for provider in self._providers.values():
-            for candidate in spellings(name):
+            for candidate in candidates:
                 if candidate in provider.listing.models:
                     return self._outright(provider, candidate)
         return None

@@ -41,7 +41,7 @@ from forebay.protocol.canonical.events import Finish, StreamError, StreamEvent, 
 from forebay.protocol.canonical.images import links_to_images, with_images_inline
 from forebay.protocol.canonical.request_needs import needs_of_chat
 from forebay.protocol.canonical.requests import ChatRequest, InlineData
-from forebay.protocol.dialects.base import ChatCodec
+from forebay.protocol.dialects.base import ChatCodec, UpstreamTraits
 from forebay.protocol.dialects.registry import CODECS
 from forebay.protocol.dialects.stop_text import WithoutStopText
 
@@ -79,6 +79,8 @@ class ChatOperation(Operation[ChatContent]):
         self.service_tier = request.service_tier
         self._codec = codec
         self._inbound = inbound
+        self._wordings: dict[tuple[int, int, bool], tuple[UpstreamTraits, tuple[Wording, ...]]] = {}
+        """By the kind of provider, and what there is to know of the server, which is held."""
 
     def conversation(self, client: str) -> int | None:
         return conversation_of(self.request, client)
@@ -91,6 +93,16 @@ class ChatOperation(Operation[ChatContent]):
         return self._codec in self._codecs_of(target)
 
     def wordings(self, target: Target) -> tuple[Wording, ...]:
+        # Many targets are asked in the same words, and few are there to be asked.
+        profile = target.provider.profile
+        traits = target.provider.traits_of(target.model_id)
+        key = (id(profile), id(traits), profile.completes_text(target.model_id))
+        known = self._wordings.get(key)
+        if known is None:
+            known = self._wordings[key] = (traits, self._wordings_for(target))
+        return known[1]
+
+    def _wordings_for(self, target: Target) -> tuple[Wording, ...]:
         codecs = self._codecs_of(target)
         wordings = wordings_of(self.request, self.size, target, codecs, self._codec, self._inbound)
         if self.request.continues:

@@ -57,6 +57,8 @@ class _Trials:
         self.lossy: list[tuple[Wording, tuple[str, ...]]] = []
         """What would be left out of the request, and may not be."""
         self._tried: dict[Wording, tuple[Wording, tuple[str, ...] | None]] = {}
+        self._same: dict[int, tuple[Wording, tuple[Wording, tuple[str, ...] | None]]] = {}
+        """By the id of a wording, which is held."""
 
     def best(self, wordings: Iterable[Wording], *, rejects: bool) -> Wording | None:
         """Of ``wordings`` the first of those that lose least; None: none will do."""
@@ -74,6 +76,9 @@ class _Trials:
 
     def _try(self, wording: Wording, *, rejects: bool) -> tuple[Wording, tuple[str, ...] | None]:
         """The one of its equals that was tried, and what it leaves out; None: it can't say it."""
+        same = self._same.get(id(wording))
+        if same is not None:
+            return same[1]
         if wording not in self._tried:
             dropped: tuple[str, ...] | None = None
             try:
@@ -85,7 +90,9 @@ class _Trials:
             if dropped and rejects:
                 self.lossy.append((wording, dropped))
             self._tried[wording] = wording, dropped
-        return self._tried[wording]
+        tried = self._tried[wording]
+        self._same[id(wording)] = wording, tried
+        return tried
 
 
 def _all_would_lose(model: str, lossy: list[tuple[Wording, tuple[str, ...]]]) -> ApiError:

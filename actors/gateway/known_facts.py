@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 import trio
@@ -58,6 +58,7 @@ class KnownFacts:
         self._of_listing = listing.models
         self._kept: dict[str, ModelFacts] = {}
         self._prefills: dict[str, Prefill] = {}
+        self._kept_traits: dict[str, UpstreamTraits] = {}
         self._version = 0
 
     @property
@@ -94,6 +95,7 @@ class KnownFacts:
     def _forget(self) -> None:
         self._kept = {}
         self._prefills = {}
+        self._kept_traits = {}
         self._version += 1
 
     def of(self, model_id: str) -> ModelFacts:
@@ -107,15 +109,23 @@ class KnownFacts:
         return facts
 
     def traits_of(self, model_id: str) -> UpstreamTraits:
-        """What there is to know of the server when it is asked for this model."""
+        """What there is to know of the server when it is asked for this model. Kept, too; equal
+        ones of one kind are the same object."""
+        self._catch_up()
+        traits = self._kept_traits.get(model_id)
+        if traits is None:
+            if len(self._kept_traits) >= _MOST_KEPT:
+                self._kept_traits = {}
+            traits = self._kept_traits[model_id] = self._found_traits(model_id)
+        return traits
+
+    def _found_traits(self, model_id: str) -> UpstreamTraits:
         traits = self._profile.traits_of(model_id)
         prefill = self._settings.prefill
         if prefill is None and self._profile.prefill_of is not None:
             listed = self._listing.find(model_id)
             prefill = self._prefill_by_owner("" if listed is None else listed.owner)
-        if prefill is None or prefill is traits.prefill:
-            return traits
-        return replace(traits, prefill=prefill)
+        return _with_prefill(traits, traits.prefill if prefill is None else prefill)
 
     def _prefill_by_owner(self, owner: str) -> Prefill | None:
         """Kept: a listing has thousands of models, and few owners."""
@@ -161,3 +171,8 @@ class KnownFacts:
 def _look_up(table: ProviderTable, model_ids: Iterable[str]) -> None:
     for model_id in model_ids:
         table.facts(model_id)
+
+
+@lru_cache(maxsize=256)
+def _with_prefill(traits: UpstreamTraits, prefill: Prefill) -> UpstreamTraits:
+    return traits if prefill is traits.prefill else replace(traits, prefill=prefill)

@@ -8,6 +8,7 @@ then regular expressions in their order, and last whatever providers list. A tar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from forebay.actors.config import (
     EXPRESSION_MARK,
@@ -19,6 +20,9 @@ from forebay.actors.config import (
 )
 from forebay.actors.gateway.model_names import spellings
 from forebay.protocol.canonical.auto_names import is_auto
+
+_MOST_KNOWN: Final = 4096
+"""Names whose meanings are remembered. Clients may make up any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +58,18 @@ class Names:
         self._patterns = sorted(patterns, key=lambda each: each[0].specificity, reverse=True)
         """With what an alias stands for; None: it is a model."""
         self._outright = frozenset((*settings.providers, *settings.groups))
+        self._known: dict[str, Meaning] = {}
 
     def meaning(self, name: str) -> Meaning:
         """What ``name`` means, as a client writes it."""
+        meaning = self._known.get(name)
+        if meaning is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            meaning = self._known[name] = self._found(name)
+        return meaning
+
+    def _found(self, name: str) -> Meaning:
         written = self._written_out(name)
         if written is not None:
             return written

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, partial
+from functools import partial
 from typing import Final, Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -56,6 +56,21 @@ def codecs_of(
     return sorted(having, key=lambda each: (each.api != own.api, each.dialect != own.dialect))
 
 
+class _Kept:
+    """What a request was written as, once it was."""
+
+    __slots__ = ("_encode", "_encoded")
+
+    def __init__(self, encode: Callable[[], EncodedRequest]) -> None:
+        self._encode = encode
+        self._encoded: EncodedRequest | None = None
+
+    def __call__(self) -> EncodedRequest:
+        if self._encoded is None:
+            self._encoded = self._encode()
+        return self._encoded
+
+
 def wordings_of(
     request: RequestT,
     size: RequestSize,
@@ -78,7 +93,7 @@ def wordings_of(
         encode: Callable[[], EncodedRequest] | None = None
         if came is None or not codec.can_relay(request, traits):
             encode = partial(codec.encode_request, request, traits)
-            encode = cache(encode) if keeps else encode
+            encode = _Kept(encode) if keeps else encode
         return Wording(
             api=codec.api, dialect=codec.dialect, traits=traits, inbound=came, encode=encode
         )
