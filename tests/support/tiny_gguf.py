@@ -61,8 +61,9 @@ _F32: Final = 0
 _NORMAL, _CONTROL = 1, 3
 _END: Final = "<|im_end|>"
 _SPECIAL: Final = ("<|endoftext|>", "<|im_start|>", _END)
-_LIKED, _DISLIKED, _RARE, _CERTAIN = 6.0, -6.0, 3.0, 20.0
-"""What the first number of an embedding adds to the logits of words, bytes and the end."""
+_LIKED, _DISLIKED, _RARE, _CERTAIN = 6.0, -6.0, 9.0, 160.0
+"""What an embedding's first number adds to the logits of words and of all else, and its second to
+that of the end."""
 
 Value = str | int | float | bool | Sequence[str] | Sequence[int]
 
@@ -166,14 +167,15 @@ def _tensors(random: Random, vocabulary: Sequence[str], *, ends: bool) -> Iterat
     output = chance("output", _EMBEDDING, len(vocabulary))
     for number, token in enumerate(vocabulary):
         # The first number is the same for all tokens, so that it works as a constant to add; the
-        # second says that a word came before.
+        # second says that it is a word, after which the end may come.
         first = number * _EMBEDDING
         is_word = len(token) > 1 and token not in _SPECIAL
-        likes = _LIKED if is_word else _RARE if token == _END else _DISLIKED
+        likes = _LIKED if is_word else _DISLIKED
         embedded.data[first] = 1.0
         embedded.data[first + 1] = float(is_word)
         output.data[first] = likes / _EMBEDDING**0.5
-        output.data[first + 1] = _CERTAIN if ends and token == _END else 0.0
+        if token == _END:
+            output.data[first + 1] = (_CERTAIN if ends else _RARE) / _EMBEDDING**0.5
     yield embedded
     yield output
     yield ones("output_norm")
