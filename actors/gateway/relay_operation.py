@@ -174,7 +174,7 @@ class RelayOperation(Operation[RelayedContent]):
                 api=self._api.api,
                 dialect=self._api.dialect,
                 passes_through=True,
-                path=profile.paths[self._api.api],
+                path=profile.path_of(self._api.api, target.model_id),
                 body=self._bytes_for(target),
                 headers=headers,
             ),

@@ -108,14 +108,14 @@ def write_request(target: Target, wording: Wording) -> UpstreamRequest:
         ApiFailure: as ``wording.encode``.
     """
     profile = target.provider.profile
-    path = profile.paths[wording.api]
+    path = profile.path_of(wording.api, target.model_id)
     headers = dict(target.provider.headers)
     inbound = wording.inbound
     if inbound is not None:
         wanted = profile.forwarded_headers
         headers.update((name, value) for name, value in inbound.headers.items() if name in wanted)
         if inbound.query and profile.forwards_query:
-            path += "?" + urlencode(inbound.query, quote_via=quote)
+            path += ("&" if "?" in path else "?") + urlencode(inbound.query, quote_via=quote)
     if wording.encode is None:
         assert inbound is not None
         return UpstreamRequest(

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from forebay.protocol.providers import (
     anthropic,
     azure,
+    azure_deployments,
     deepseek,
     gemini,
     groq,
@@ -44,6 +45,7 @@ PROFILES: Mapping[str, ProviderProfile] = MappingProxyType(
             gemini.PROFILE,
             xai.PROFILE,
             azure.PROFILE,
+            azure_deployments.PROFILE,
             sandbox.PROFILE,
         )
     }

@@ -26,7 +26,7 @@ PROFILE = replace(
         lossy=("As for `openai`.",),
         remarks=(
             "`base_url` is the resource's address with `/openai/v1`. Paths with "
-            "`/deployments/` and `api-version` are not used.",
+            "`/deployments/` and `api-version` are of the kind `azure_deployments`.",
             "A model is asked for by the name of its deployment, which a key can't list: name "
             "them in `targets`.",
         ),

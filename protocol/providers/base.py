@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.listed_models import ListedModel
@@ -204,7 +204,7 @@ class ProviderProfile:
     notes: Notes
     paths: Mapping[Api, str]
     """The APIs that the provider speaks, by their paths below the base URL, the best one for
-    translated requests first."""
+    translated requests first. ``{model}`` in a path stands for the model's id."""
     listing_path: str
     """Below the base URL."""
     listing_dialect: Dialect
@@ -268,6 +268,10 @@ class ProviderProfile:
     such a request is refused."""
     reserves_most_output: bool = False
     """Its limits on tokens count the most that a request may put out, until it has ended."""
+
+    def path_of(self, api: Api, model_id: str) -> str:
+        """The path of ``api``, where this model is asked for."""
+        return self.paths[api].replace("{model}", quote(model_id, safe=""))
 
     def base_of(self, base_url: str, api: Api) -> str:
         """What the path of ``api`` stands below, where ``base_url`` is configured."""

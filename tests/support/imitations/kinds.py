@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from imitation import Imitated, Imitation, Received
@@ -60,6 +60,8 @@ class ImitatedKind:
     embeddings: tuple[str, Answering] | None = None
     credential: tuple[str, str] | None = ("authorization", f"Bearer {KEY}")
     """The header that brings the key. None: no key is asked for."""
+    query: str = ""
+    """Of every call."""
     required_headers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """By whole paths, the names of headers without which a call is refused."""
     listing: tuple[str, object]
@@ -126,7 +128,11 @@ class StrictProvider(Imitation):
     def calls(self) -> list[Received]:
         """What was posted, but for questions about models."""
         posted = [request for request in self.requests if request.method == "POST"]
-        return [request for request in posted if request.path != self.kind.shown[0]]
+        return [
+            replace(request, path=request.path.partition("?")[0])
+            for request in posted
+            if request.path != self.kind.shown[0]
+        ]
 
     def answer_to(self, request: Received) -> Imitated:
         kind = self.kind
@@ -138,7 +144,8 @@ class StrictProvider(Imitation):
         answering = kind.apis.get(path)
         if answering is None and kind.embeddings is not None and kind.embeddings[0] == path:
             answering = kind.embeddings[1]
-        if answering is None or request.method != "POST":
+        query = request.path.partition("?")[2]
+        if answering is None or request.method != "POST" or query != kind.query:
             return kind.unknown_path.answer()
         if not self._is_welcome(request):
             return kind.wrong_key.answer()

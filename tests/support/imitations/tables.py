@@ -9,6 +9,7 @@ from imitations.kinds import ImitatedKind
 _NAMES = (
     "anthropic",
     "azure",
+    "azure_deployments",
     "deepseek",
     "gemini",
     "groq",
