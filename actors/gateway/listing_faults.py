@@ -120,7 +120,8 @@ def base_url_advice(profile: ProviderProfile, base_url: str) -> str:
     if not any(ending and path.endswith(ending) for ending in known):
         while ending := next((end for end in _ENDS_OF_ENDPOINTS if path.endswith(end)), ""):
             path = path.removesuffix(ending)
-        path += usual
+        before, _, too_much = path.partition(f"{usual}/") if usual else (path, "", "")
+        path = (before if too_much else path) + usual
     better = f"{parts.scheme}://{parts.netloc}{path}"
     if better == base_url.rstrip("/"):
         return f"base_url has the usual form for kind '{profile.kind}': check its host and the kind"
@@ -132,10 +133,12 @@ def _usual_path(profile: ProviderProfile) -> str:
     it and the paths where the dialects' clients post to."""
     if profile.default_base_url is not None:
         return profile.usual_path
+    if profile.other_base_paths:
+        return profile.other_base_paths[0]
     for api, path in profile.paths.items():
-        whole = CODECS[api].path
-        if whole.endswith(path):
-            return whole.removesuffix(path)
+        codec = CODECS.get(api)
+        if codec is not None and codec.path.endswith(path):
+            return codec.path.removesuffix(path)
     return ""
 
 

@@ -36,6 +36,7 @@ async def test_a_base_url_with_a_deployment_is_told_of(autojump_clock: MockClock
         listing = world.gateway.providers["up"].listing
         await listing.first_try()
         assert "answered with status 404" in listing.describe()
+        assert listing.describe().endswith("usually written as http://up.test/openai")
 
 
 def test_all_paths_have_the_deployment_and_the_version() -> None:
