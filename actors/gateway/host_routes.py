@@ -174,6 +174,7 @@ class HostRoutes:
                 f"{at}: learned limit",
                 self._random,
                 refusals_to_pace=_REFUSALS_TO_PACE_CONFIGURED if paced else _REFUSALS_TO_PACE,
+                cooldown=cooldown,
             )
             learned = (breaker, cooldown, limit, *self._recovery(at, host, breaker, cooldown))
         gates = (*self.slots[host], *learned)

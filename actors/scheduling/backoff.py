@@ -14,16 +14,20 @@ class Backoff:
     back at once.
     """
 
-    __slots__ = ("_cap", "_floor", "_initial", "_random", "steps")
+    __slots__ = ("_cap", "_floor", "_growth", "_initial", "_random", "steps")
 
-    def __init__(self, *, initial: float, cap: float, random: Random, floor: float = 0.5) -> None:
+    def __init__(
+        self, *, initial: float, cap: float, random: Random, floor: float = 0.5, growth: float = 2.0
+    ) -> None:
         """
         Args:
             initial: the first bound, in seconds.
             cap: the largest.
             floor: the share of the bound that each pause has at least; 0 is full jitter.
+            growth: of the bound, from pause to pause.
         """
         self._cap = cap
+        self._growth = growth
         self._floor = floor
         self._initial = initial
         self._random = random
@@ -35,7 +39,7 @@ class Backoff:
         Args:
             within: no longer than this, but as long as the first may be.
         """
-        bound = min(self._cap, self._initial * 2.0 ** min(self.steps, 60))
+        bound = min(self._cap, self._initial * self._growth ** min(self.steps, 60))
         bound = min(bound, max(self._initial, within))
         self.steps += 1
         return bound * (1.0 - (1.0 - self._floor) * self._random.random())

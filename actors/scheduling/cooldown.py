@@ -35,6 +35,7 @@ class Cooldown(Gate):
         self._until = -inf
         self._told_until = -inf
         """For as long as the upstream itself has asked for."""
+        self._before_refusal = -inf, -inf
         self._backoff = Backoff(initial=initial, cap=cap, random=random, floor=0.0)
         self._released: int | None = None
         """Calls let through since the last pause, while that is counted."""
@@ -62,6 +63,7 @@ class Cooldown(Gate):
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
         is_unwell = outcome.ending in _UNWELL
         if outcome.retry_after is not None:
+            self._before_refusal = self._until, self._told_until
             self.close_for(outcome.retry_after, now)
             self._told_until = self._until
         elif is_unwell and call.started_at >= self._until:
@@ -76,6 +78,10 @@ class Cooldown(Gate):
     def close_for(self, seconds: float, now: float) -> None:
         self.is_dormant = False
         self._until = max(self._until, now + seconds)
+
+    def overrule(self) -> None:
+        """Who knows the limit that has just refused a call says that it asked for too long."""
+        self._until, self._told_until = self._before_refusal
 
     def relent(self, now: float) -> None:
         """The upstream seems to be well again: what is left of a pause that it has not asked for

@@ -35,6 +35,15 @@ _TOKENS: Final = Unit.TOKENS
 _OUTPUT_TOKENS: Final = Unit.OUTPUT_TOKENS
 
 
+def part_of(unit: Unit, calls: float, tokens: float, output: float) -> float:
+    """How much of a limit on ``unit`` calls take that have so many tokens, output among them."""
+    if unit is _REQUESTS:
+        return calls
+    if unit is _TOKENS:
+        return tokens
+    return output if unit is _OUTPUT_TOKENS else tokens - output
+
+
 @dataclass(frozen=True, slots=True)
 class Demand:
     """What one call takes from the gates of its way."""
@@ -65,11 +74,7 @@ class Backlog:
 
     def of(self, unit: Unit) -> float:
         """How much of a limit on ``unit`` these calls take."""
-        if unit is _REQUESTS:
-            return self.calls
-        if unit is _TOKENS:
-            return self.tokens
-        return self.output if unit is _OUTPUT_TOKENS else self.tokens - self.output
+        return part_of(unit, self.calls, self.tokens, self.output)
 
     def __add__(self, other: Backlog) -> Backlog:
         return Backlog(

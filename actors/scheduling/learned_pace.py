@@ -26,7 +26,7 @@ _GROWTH_CALLS = 2.0
 _LONGEST_GROWTH_CALLS = 25.0
 _GROWTH_SECONDS = 2.0
 _LONGEST_GROWTH_SECONDS = 20.0
-_LONGEST_COSTLY_HOLD = 300.0
+_LONGEST_COSTLY_HOLD = 60.0
 _UNEVEN_HASTE = 0.55
 _DIPS = (0.2, 0.1, 0.05, 0.025, 0.0125, 0.006)
 """By how much the pace for a tight bucket starts below its rate, by surety."""
@@ -189,6 +189,12 @@ class Pace:
             self._pace = self.rate * (1 - self._dip * (-over / self._hold) ** 3)
 
     # Refusals.
+
+    def foretells_refusals(self, now: float) -> bool:
+        """Whether it goes faster than a rate that is known well, and holds calls back all the
+        same."""
+        is_probing = self.surety >= _SURE_OF_STEP and now > self._hold_until
+        return is_probing and self.level < 2 * self.amount
 
     def refused(self, amount: float, times: int, asked_wait: float, now: float) -> float:
         """A call of ``amount``, which was given back already, was refused for the ``times``-th

@@ -12,7 +12,7 @@ from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
-from forebay.actors.scheduling.gates import Demand, Unit
+from forebay.actors.scheduling.gates import Demand, Unit, part_of
 
 _CROSSINGS = 8
 _LEAST_CROSSINGS = 5
@@ -30,14 +30,31 @@ class Sums(NamedTuple):
     output: float
 
     def of(self, unit: Unit) -> float:
-        if unit is Unit.REQUESTS:
-            return self.requests
-        if unit is Unit.TOKENS:
-            return self.tokens
-        return self.output if unit is Unit.OUTPUT_TOKENS else self.tokens - self.output
+        return part_of(unit, self.requests, self.tokens, self.output)
+
+    def plus(self, demand: Demand) -> Sums:
+        return Sums(self.requests + 1, self.tokens + demand.tokens, self.output + demand.output)
 
     def less(self, demand: Demand) -> Sums:
         return Sums(self.requests - 1, self.tokens - demand.tokens, self.output - demand.output)
+
+    def settled(self, taken: Demand, used: Demand) -> Sums:
+        """A call has used another amount than it was counted for."""
+        return Sums(
+            self.requests,
+            self.tokens + used.tokens - taken.tokens,
+            self.output + used.output - taken.output,
+        )
+
+    def since(self, before: Sums) -> Sums:
+        return Sums(
+            self.requests - before.requests,
+            self.tokens - before.tokens,
+            self.output - before.output,
+        )
+
+
+NOTHING = Sums(0.0, 0.0, 0.0)
 
 
 class Crossing(NamedTuple):

@@ -17,11 +17,10 @@ from enum import StrEnum
 
 from forebay.actors.scheduling.gates import Backlog, Call, Demand, Gate, Outcome, Unit, surplus
 from forebay.actors.scheduling.kept import KeptShare
+from forebay.actors.scheduling.rolling_sums import STEPS, RollingSums
 
 _ROUNDING = 1e-9
 """Units: what sums may be off by."""
-_STEPS = 1000
-"""A rolling window moves on in so many steps, and remembers one sum for each."""
 
 
 class Shape(StrEnum):
@@ -33,6 +32,15 @@ class Shape(StrEnum):
     """All at once, at the end of a window."""
     ROLLING = "rolling"
     """One window after it was taken."""
+
+
+def after_whole_windows(beyond: float, used: float, limit: float) -> tuple[float, float]:
+    """How many whole windows go by until ``beyond`` units more have come back, and how much of
+    ``used`` may be left at that time of a window."""
+    whole, rest = divmod(beyond, limit)
+    if not rest:
+        whole, rest = whole - 1, limit
+    return whole, max(0.0, used - rest)
 
 
 class WindowGate(Gate):
@@ -87,13 +95,11 @@ class WindowGate(Gate):
 
     def expected_wait(self, ahead: Backlog, demand: Demand, now: float) -> float:
         before = self._kept.of(ahead.of(self.unit))
-        beyond = self.used(now) + before + min(self.limit, demand.of(self.unit)) - self.limit
+        used = self.used(now)
+        beyond = used + before + min(self.limit, demand.of(self.unit)) - self.limit
         if beyond <= 0:
             return 0.0
-        whole, rest = divmod(beyond, self.limit)
-        if not rest:
-            whole, rest = whole - 1, self.limit
-        left = max(0.0, self.used(now) - rest)
+        whole, left = after_whole_windows(beyond, used, self.limit)
         return max(0.0, self._free_at(left, now) - now) + whole * self.window
 
     def snapshot(self, now: float) -> dict[str, float | int | str | None]:
@@ -159,30 +165,23 @@ class RollingWindowGate(WindowGate):
 
     def __init__(self, name: str, unit: Unit, *, limit: float, window: float) -> None:
         super().__init__(name, unit, limit=limit, window=window)
-        self._step = window / _STEPS
-        self._sums: deque[tuple[float, float]] = deque()
-        """The numbers of steps and what was taken in each, in the order of time."""
-        self._counted = 0.0
-        """The sum of these."""
+        self._sums = RollingSums(window)
         self._owed = 0.0
         """What was taken beyond the limit, and takes the place of what comes back."""
 
-    def _comes_back_at(self, step: float) -> float:
-        return (step + 1) * self._step + self.window
-
     def _turn(self, now: float) -> None:
-        while self._sums and self._comes_back_at(self._sums[0][0]) <= now:
-            step, amount = self._sums.popleft()
-            self._counted -= amount
-            paid = min(self._owed, amount)
-            self._owed -= paid
-            self._put(paid, step + _STEPS + 1)
-        if not self._sums:
-            self._counted = 0.0
+        sums = self._sums
+        while returned := sums.turn(now):
+            if not self._owed:
+                return
+            for step, amount in returned:
+                paid = min(self._owed, amount)
+                self._owed -= paid
+                sums.put(paid, step + STEPS + 1)
 
     def used(self, now: float) -> float:
         self._turn(now)
-        return self._counted + self._owed
+        return self._sums.counted + self._owed
 
     def take_over(self, taken: float, now: float) -> None:
         if taken > 0:
@@ -190,7 +189,7 @@ class RollingWindowGate(WindowGate):
 
     def memory(self, now: float) -> dict[str, float]:
         self._turn(now)
-        taken = {str(now - (step + 0.5) * self._step): amount for step, amount in self._sums}
+        taken = {str(now - self._sums.time_of(step)): amount for step, amount in self._sums}
         return taken | {"owed": self._owed}
 
     def recall(self, memory: Mapping[str, float], remembered_at: float) -> None:
@@ -198,25 +197,16 @@ class RollingWindowGate(WindowGate):
             if ago == "owed":
                 self._owed += amount
             else:
-                self._put(amount, (remembered_at - float(ago)) // self._step)
+                self._sums.put(amount, self._sums.step_of(remembered_at - float(ago)))
 
     def _free_at(self, amount: float, now: float) -> float:
-        left = self.used(now)
-        if left <= amount + _ROUNDING:
+        if self.used(now) <= amount + _ROUNDING:
             return now
-        if self._owed:
-            return self._free_of_debt_at(amount)
-        last = 0.0
-        for step, taken in self._sums:
-            left -= taken
-            last = step
-            if left <= amount + _ROUNDING:
-                break
-        return self._comes_back_at(last)
+        return self._free_of_debt_at(amount) if self._owed else self._sums.free_at(amount)
 
     def _free_of_debt_at(self, amount: float) -> float:
         """The same where what comes back is owed at once."""
-        left, owed = self._counted + self._owed, self._owed
+        left, owed = self._sums.counted + self._owed, self._owed
         sums = deque(self._sums)
         step = 0.0
         while left > amount + _ROUNDING and sums:
@@ -225,45 +215,24 @@ class RollingWindowGate(WindowGate):
             paid = min(owed, taken)
             owed -= paid
             if paid:
-                sums.append((step + _STEPS + 1, paid))
-        return self._comes_back_at(step)
+                sums.append((step + STEPS + 1, paid))
+        return self._sums.comes_back_at(step)
 
     def _add(self, amount: float, taken_at: float, now: float) -> None:
         self._turn(now)
-        step = taken_at // self._step
+        step = self._sums.step_of(taken_at)
         if amount < 0:
             self._give_back(-amount, step)
             return
-        fitting = min(amount, max(0.0, self.limit - self._counted))
-        self._put(fitting, step)
+        fitting = min(amount, max(0.0, self.limit - self._sums.counted))
+        self._sums.put(fitting, step)
         self._owed += amount - fitting
 
-    def _put(self, amount: float, step: float) -> None:
-        if amount <= 0:
-            return
-        self._counted += amount
-        place = self._place_after(step)
-        if place and self._sums[place - 1][0] == step:
-            self._sums[place - 1] = (step, self._sums[place - 1][1] + amount)
-        else:
-            self._sums.insert(place, (step, amount))
-
     def _give_back(self, amount: float, step: float) -> None:
-        place = self._place_after(step)
-        if not place or self._sums[place - 1][0] != step:
+        part = self._sums.take_out(amount, step)
+        if part is None:
             return  # It has come back already.
-        taken = self._sums[place - 1][1]
-        part = min(amount, taken)
-        self._sums[place - 1] = (step, taken - part)
-        self._counted -= part
         self._owed = max(0.0, self._owed - (amount - part))
         paid = min(self._owed, part)
         self._owed -= paid
-        self._put(paid, step)
-
-    def _place_after(self, step: float) -> int:
-        """How many sums are of this step or of earlier ones."""
-        place = len(self._sums)
-        while place and self._sums[place - 1][0] > step:
-            place -= 1
-        return place
+        self._sums.put(paid, step)

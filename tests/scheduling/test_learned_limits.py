@@ -27,9 +27,10 @@ class _Run(Simulation):
         self, upstream: UpstreamModel, *, clients: int = 0, retry_after: float | None = None
     ) -> None:
         random = Random(1)
-        self.limit = LearnedLimit("l", random)
+        cooldown = Cooldown("c", random)
+        self.limit = LearnedLimit("l", random, cooldown=cooldown)
         pool = Pool("p", [])
-        gates = (CircuitBreaker("b", random), Cooldown("c", random), self.limit)
+        gates = (CircuitBreaker("b", random), cooldown, self.limit)
         target = pool.add_target("t", [], [Route("h", gates)])
         super().__init__(pool, ListLane((target,)), upstream)
         self.refusal_wait = retry_after

@@ -70,7 +70,8 @@ _CASES = {
 def _backlog(case: _Case, seed: int) -> Backlog:
     random = Random(seed + 100)
     upstream = Upstream([case.limit()], Manners(latency=_about(case.latency)))
-    gates = (Cooldown("cooldown", random), LearnedLimit("learned", random))
+    cooldown = Cooldown("cooldown", random)
+    gates = (cooldown, LearnedLimit("learned", random, cooldown=cooldown))
     return Backlog(gates, upstream, jobs=case.jobs, seed=seed)
 
 
