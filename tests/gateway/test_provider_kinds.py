@@ -14,6 +14,7 @@ from imitations.asking import (
     OWN_PATHS,
     asking,
     called,
+    called_in_stream,
     each_client,
     each_kind,
     frames,
@@ -132,6 +133,20 @@ async def test_tools_are_called(
         answer = await post(world, path, asking(path, tools=tools_for(path, *tools)))
         assert answer.status_code == 200, answer.text
         assert called(path, answer.json()) == [(tool, ARGUMENTS) for tool in tools]
+
+
+@each_kind
+@each_client
+@pytest.mark.parametrize("tools", [("weather",), ("weather", "time")], ids=["one", "parallel"])
+async def test_tools_are_called_in_streams(
+    name: str, path: str, tools: tuple[str, ...], autojump_clock: MockClock
+) -> None:
+    async with world_of(name) as (world, _, _kind):
+        body = asking(path, tools=tools_for(path, *tools), stream=True)
+        answer = await post(world, path, body)
+        assert answer.status_code == 200, answer.text
+        calls = called_in_stream(path, frames(answer.text))
+        assert calls == [(tool, ARGUMENTS) for tool in tools]
 
 
 @each_kind

@@ -117,6 +117,27 @@ def called(path: str, answer: dict[str, Any]) -> list[tuple[str, object]]:
     raise AssertionError(answer)
 
 
+def called_in_stream(path: str, events: Iterable[Mapping[str, Any]]) -> list[tuple[str, object]]:
+    """Names and arguments."""
+    names: dict[int, str] = {}
+    arguments: dict[int, str] = {}
+    whole: list[tuple[str, object]] = []
+    for event in events:
+        match path, event:
+            case "/v1/chat/completions", {"choices": [{"delta": {"tool_calls": [*calls]}}]}:
+                for call in calls:
+                    at, function = call["index"], call["function"]
+                    names[at] = names.get(at, "") + (function.get("name") or "")
+                    arguments[at] = arguments.get(at, "") + (function.get("arguments") or "")
+            case "/v1/messages", {"index": int(at), "content_block": {"name": str(name)}}:
+                names[at] = name
+            case "/v1/messages", {"index": int(at), "delta": {"partial_json": str(piece)}}:
+                arguments[at] = arguments.get(at, "") + piece
+            case "/api/chat", {"message": {"tool_calls": [*calls]}}:
+                whole += [(c["function"]["name"], c["function"]["arguments"]) for c in calls]
+    return whole or [(name, json.loads(arguments[at])) for at, name in sorted(names.items())]
+
+
 def tools_for(path: str, *names: str) -> list[dict[str, object]]:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}}
     if path == "/v1/messages":

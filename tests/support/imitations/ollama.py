@@ -69,7 +69,6 @@ TABLE = ImitatedKind(
             ),
             lacks=frozenset(
                 {
-                    Capability.EMBEDDING,
                     Capability.VISION,
                     Capability.AUDIO,
                     Capability.THINKING,

@@ -49,7 +49,7 @@ TABLE = ImitatedKind(
                     Capability.JSON_SCHEMA,
                 }
             ),
-            lacks=frozenset({Capability.EMBEDDING, Capability.VISION, Capability.AUDIO}),
+            lacks=frozenset({Capability.VISION, Capability.AUDIO}),
         ),
     ),
     open_paths=frozenset({"/api/tags"}),

@@ -27,6 +27,7 @@ _NAMES = (
     "vllm",
     "xai",
     "zai",
+    "zai_coding",
 )
 
 
