@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -25,13 +24,11 @@ config_option = click.option(
 
 
 async def find_startup(path: Path | None) -> Startup:
-    """What a gateway would be started with now, for a command that tells itself what is wrong with
-    providers.
+    """What a gateway would be started with now.
 
     Raises:
         ConfigError, OSError: it can't be.
     """
-    logging.getLogger("forebay.provider").setLevel(logging.ERROR)
     return find_settings(path, os.environ, local_ollama=await finds_local_ollama())
 
 

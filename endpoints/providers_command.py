@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -88,7 +88,7 @@ def _lines(survey: Survey, live: dict[str, str]) -> Iterator[_Line]:
     for name, provider in survey.providers.items():
         told = live.get(name, "")
         fault = survey.faults.get(name)
-        if fault is None and told.startswith("out"):
+        if fault is None and told.startswith(("out: ", "not well: ")):
             fault = f"the gateway: {told}"
         yield _Line(provider, fault, told, tuple(_limits(provider)))
 
@@ -102,9 +102,18 @@ def _live(running: RunningGateway | None) -> dict[str, str]:
             case {"name": str(name), "out": {"reason": str(reason), "detail": detail}}:
                 why = f": {detail}" if isinstance(detail, str) else ""
                 found[name] = " ".join(f"out: {reason}{why}".split())
-            case {"name": str(name), "state": str(state)}:
-                found[name] = state
+            case {"name": str(name), "state": str(state), "probes": list(probes)}:
+                found[name] = _doubts(probes) or state
     return found
+
+
+def _doubts(probes: Sequence[JsonValue]) -> str | None:
+    """Why the gateway holds calls back from a host."""
+    for probe in probes:
+        match probe:
+            case {"ok": False, "asking": True, "detail": str(detail)}:
+                return f"not well: {detail}"
+    return None
 
 
 def _limits(provider: Provider) -> Iterator[str]:

@@ -116,10 +116,11 @@ class Health:
         )
 
     async def find_out(self, host: str) -> Finding:
-        """Ask a host that nobody doubts. If it is not well, calls are held back until it is."""
+        """Ask a host that nobody doubts. If it is not well, calls are held back until it is. The
+        caller is to tell of it."""
         finding = await self._probe(host)
         now = trio.current_time()
-        self._note(host, finding, now)
+        self._found[host] = now, finding
         if not finding.is_well:
             for gate in self._gates.get(host, ()):
                 gate.suspect(now, answers=finding.answers)

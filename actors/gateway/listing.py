@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import httpx
 import trio
@@ -55,6 +56,7 @@ class Listing:
         self.is_fresh = False
         """The provider itself has said what it has, to this gateway."""
         self._failure: str | None = None
+        self._silent: str | None = None
         self._tried = trio.Event()
         self._wanted = trio.Event()
 
@@ -71,6 +73,16 @@ class Listing:
     def failure(self) -> str | None:
         """Why the provider did not say what it has when it was last asked."""
         return self._failure
+
+    @property
+    def silent_hosts(self) -> str | None:
+        """What is wrong with some of several hosts, of which others have answered."""
+        return self._silent
+
+    def note_silent(self, failures: Mapping[str, str], hosts: int) -> None:
+        """Of ``hosts`` that were asked, these have not said what they have."""
+        told = f"{len(failures)} of {hosts} hosts: {_in_one_line(failures)}"
+        self._silent = told if failures else None
 
     def recall(self, models: Iterable[ListedModel]) -> None:
         """Go by what the provider listed before this gateway was started, until it is asked."""
@@ -118,8 +130,18 @@ class Listing:
             kept = f"; {count} of before" if self.models else ""
             return f"failed: {self._failure}{kept}"
         if self.is_fresh:
-            return count
+            return count if self._silent is None else f"{count}; {self._silent}"
         return f"{count} of before, not asked yet" if self.models else "not asked yet"
+
+
+@dataclass(frozen=True, slots=True)
+class HostListings:
+    """What several hosts said when they were asked for their models."""
+
+    listings: dict[str, tuple[ListedModel, ...]]
+    """Of those that gave one, in the order of the hosts."""
+    failures: dict[str, str]
+    """Why the others gave none, in one line each."""
 
 
 async def fetch_listings(
@@ -132,8 +154,8 @@ async def fetch_listings(
     without_secrets: Callable[[bytes], bytes] = bytes,
     explained: Callable[[UpstreamFailure], str] = str,
     wall_clock: WallClock = SYSTEM_CLOCK,
-) -> dict[str, tuple[ListedModel, ...]]:
-    """The models of each of ``hosts``; hosts that are down are left out.
+) -> HostListings:
+    """The models of each of ``hosts``, which are asked at once.
 
     Args:
         without_secrets: takes out of an error what must not be repeated.
@@ -144,10 +166,11 @@ async def fetch_listings(
         ListingFailed: no host gave a listing.
     """
     listings: dict[str, tuple[ListedModel, ...]] = {}
-    failures: list[str] = []
+    failures: dict[str, str] = {}
     waits: list[float] = []
-    key_rejected = False
-    for host in hosts:
+    rejected: list[str] = []
+
+    async def fetch(host: str) -> None:
         url = host + profile.listing_path
         try:
             with trio.fail_after(_LISTING_SECONDS):
@@ -157,25 +180,35 @@ async def fetch_listings(
                     listed = await _other_listing(transport, host, profile, headers, timeouts)
             if listed is None:
                 waits.append(answer.told_to_wait)
-                key_rejected |= answer.key_rejected
+                if answer.key_rejected:
+                    rejected.append(host)
                 listed = await _read(answer, profile, host, without_secrets)
             listings[host] = listed
         except BodyTooLong as failure:
-            failures.append(f"GET {url} answered with more than {failure.limit} bytes")
+            failures[host] = f"GET {url} answered with more than {failure.limit} bytes"
         except UpstreamFailure as failure:
-            failures.append(explained(failure))
+            failures[host] = explained(failure)
         except (NotAListing, trio.TooSlowError) as failure:
-            failures.append(str(failure) or f"GET {url} took longer than {_LISTING_SECONDS:g} s")
-    if len(failures) == len(hosts):
-        told = list(dict.fromkeys(failures))
-        if len(told) > _MOST_FAILURES_TOLD:
-            told[_MOST_FAILURES_TOLD:] = [f"and {len(told) - _MOST_FAILURES_TOLD} more hosts"]
+            failures[host] = str(failure) or f"GET {url} took longer than {_LISTING_SECONDS:g} s"
+
+    async with trio.open_nursery() as nursery:
+        for host in hosts:
+            nursery.start_soon(fetch, host)
+    failures = {host: failures[host] for host in hosts if host in failures}
+    if not listings:
         raise ListingFailed(
-            "; ".join(told),
+            _in_one_line(failures),
             told_to_wait=max(waits, default=0.0),
-            key_rejected=key_rejected,
+            key_rejected=bool(rejected),
         )
-    return listings
+    return HostListings({host: listings[host] for host in hosts if host in listings}, failures)
+
+
+def _in_one_line(failures: Mapping[str, str]) -> str:
+    told = list(dict.fromkeys(failures.values()))
+    if len(told) > _MOST_FAILURES_TOLD:
+        told[_MOST_FAILURES_TOLD:] = [f"and {len(told) - _MOST_FAILURES_TOLD} more hosts"]
+    return "; ".join(told)
 
 
 def all_listed(listings: Iterable[Iterable[ListedModel]]) -> list[ListedModel]:

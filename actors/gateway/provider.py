@@ -324,7 +324,7 @@ class Provider:
         Raises:
             ListingFailed: it did not say; what was known before stays.
         """
-        listings = await fetch_listings(
+        answered = await fetch_listings(
             self.transport,
             self.hosts,
             self.profile,
@@ -334,6 +334,8 @@ class Provider:
             explained=partial(told_to_operators, provider=self.name),
             wall_clock=self.wall_clock,
         )
+        listings = answered.listings
+        self.listing.note_silent(answered.failures, len(self.hosts))
         models = all_listed(listings.values())
         await self._facts.prepare(models)
         self._take_listing(models)

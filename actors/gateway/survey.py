@@ -60,7 +60,7 @@ class Survey:
         fault: str | None
         try:
             await provider.refresh_listing()
-            fault = await key_fault(provider)
+            fault = await key_fault(provider) or provider.listing.silent_hosts
         except ListingFailed as failure:
             fault = f"key rejected: {failure}" if failure.key_rejected else str(failure)
             provider.listing.failed(fault)

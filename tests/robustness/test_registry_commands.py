@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +214,15 @@ def test_a_server_that_is_down_is_named_in_a_line(place: Place) -> None:
     assert shown.stderr == f"down: {down['fault']}\n"
 
 
+def test_one_host_of_several_that_is_down_is_named(place: Place) -> None:
+    with_ollama(place, Ollama(), Ollama())
+    hosts = place.config["providers"]["local"]["hosts"]
+    hosts.append(f"http://127.0.0.1:{unused_port()}")
+    (local,) = place.json("providers")
+    assert local["models"] == 2
+    assert local["fault"].startswith("1 of 3 hosts: could not connect to 127.0.0.1:")
+
+
 def test_limits_are_shown_in_words(place: Place) -> None:
     place.add("up", "vllm")
     limits = {"rps": 2.5, "rpm": 60, "tpd": 100_000, "concurrency": 3, "minute_shape": "fixed"}
@@ -253,6 +265,34 @@ def test_a_file_that_can_not_be_written_is_one_line(place: Place) -> None:
     assert "Traceback" not in synced.output
     place.config["state"] = {"path": ":memory:"}
     assert "nothing is kept: there is no state.path" in place.run("models", "sync").output
+
+
+def test_a_file_that_others_hold_is_waited_for_and_then_given_up_in_one_line(place: Place) -> None:
+    place.add("up", "openrouter")
+    assert place.run("models", "sync").exit_code == 0
+    other = sqlite3.connect(place.folder / "forebay.sqlite", isolation_level=None)
+    with closing(other):
+        other.execute("BEGIN EXCLUSIVE")
+        synced = place.run("models", "sync")
+        assert synced.exit_code == 1
+        assert "Error: nothing was kept: " in synced.output
+        assert "locked" in synced.output
+        other.execute("ROLLBACK")
+    assert place.run("models", "sync").exit_code == 0
+
+
+def test_many_may_sync_at_once(place: Place) -> None:
+    place.add("up", "openrouter")
+    place.run("models")  # writes the configuration
+    command = [sys.executable, "-m", "forebay.endpoints.cli", "models", "sync"]
+    running = [
+        subprocess.Popen(command, cwd=place.folder, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=60)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0]
+    assert set(told) == {"up: 2 models\n"}
+    assert len(place.json("models", "--kept")) == 2
 
 
 def loads(server: Imitation) -> list[object]:
@@ -343,6 +383,7 @@ def test_a_gateway_that_serves_is_asked_what_it_met_and_warms_up_itself(place: P
         local, failing = place.json("providers")
         assert (local["gateway"], local["ok"]) == ("running", True)
         assert failing["gateway"].startswith("out: ")
+        assert place.run("providers", "--check").exit_code == 1
         warmed = place.run("warmup")
         assert f"by the gateway at http://127.0.0.1:{program.port}" in warmed.stdout
         assert "local: llama at " in warmed.stdout
