@@ -1,54 +1,23 @@
-"""The kinds of providers that Forebay knows: one file each, and this registry of them."""
+"""The kinds of providers that Forebay knows: one file each, found here by its ``PROFILE``."""
 
-from collections.abc import Mapping
+import pkgutil
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from types import MappingProxyType
 
-from forebay.protocol.providers import (
-    anthropic,
-    azure,
-    azure_deployments,
-    deepseek,
-    gemini,
-    groq,
-    huggingface,
-    mistral,
-    ollama,
-    ollama_cloud,
-    openai,
-    openai_compatible,
-    openrouter,
-    openvino,
-    sandbox,
-    together,
-    xai,
-    zai,
-)
 from forebay.protocol.providers.base import ProviderProfile
 
+
+def _profiles() -> Iterator[ProviderProfile]:
+    for module in pkgutil.iter_modules(__path__):
+        profile = getattr(import_module(f"{__name__}.{module.name}"), "PROFILE", None)
+        if isinstance(profile, ProviderProfile):
+            yield profile
+
+
 PROFILES: Mapping[str, ProviderProfile] = MappingProxyType(
-    {
-        profile.kind: profile
-        for profile in (
-            openai.PROFILE,
-            anthropic.PROFILE,
-            openrouter.PROFILE,
-            together.PROFILE,
-            huggingface.PROFILE,
-            zai.PROFILE,
-            ollama.PROFILE,
-            ollama_cloud.PROFILE,
-            openvino.PROFILE,
-            openai_compatible.PROFILE,
-            groq.PROFILE,
-            deepseek.PROFILE,
-            mistral.PROFILE,
-            gemini.PROFILE,
-            xai.PROFILE,
-            azure.PROFILE,
-            azure_deployments.PROFILE,
-            sandbox.PROFILE,
-        )
-    }
+    {profile.kind: profile for profile in _profiles()}
 )
+"""By kind."""
 
 __all__ = ["PROFILES", "ProviderProfile"]

@@ -13,7 +13,6 @@ from forebay.actors.config import EXAMPLE_CONFIG, ConfigError, Settings
 from forebay.actors.config.document import read_document
 from forebay.actors.config.loading import settings_from_yaml
 from forebay.actors.config.rendering import path_text
-from forebay.protocol.providers import PROFILES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 ENVIRON = {
@@ -96,16 +95,6 @@ def test_the_reference_says_what_is_secret(path: str) -> None:
     assert ("secret" in ROWS[path]["type"]) == (
         SecretStr.__name__ in repr(SETTINGS[path].annotation)
     )
-
-
-@pytest.mark.parametrize("kind", PROFILES)
-def test_every_kind_of_provider_stands_in_the_reference(kind: str) -> None:
-    profile = PROFILES[kind]
-    row = re.search(rf"^\| `{kind}` \| (.+?) \| (.+?) \| (.+?) \|$", PAGE, re.MULTILINE)
-    assert row is not None, f"docs/configuration.md has no row for the kind {kind}"
-    assert (profile.default_base_url or "required") in row[1]
-    assert ("hosts" in row[1]) == profile.takes_hosts
-    assert row[2] == ("required" if profile.needs_key else "optional")
 
 
 def yaml_blocks() -> list[tuple[str, str]]:

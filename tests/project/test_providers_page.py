@@ -9,16 +9,27 @@ import pytest
 from imitations.kinds import ImitatedKind
 from imitations.tables import TABLES
 
+from forebay.protocol.kinds_page import kinds_page, section
 from forebay.protocol.providers import PROFILES
 from forebay.protocol.providers.base import ProviderProfile
-from forebay.protocol.providers.kinds_page import kinds_page, section
 
 PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
 
 
 def test_the_page_is_what_the_generator_writes() -> None:
-    made = "python -m forebay.protocol.providers.kinds_page > docs/providers.md"
+    made = "python -m forebay.protocol.kinds_page > docs/providers.md"
     assert PAGE.read_text(encoding="utf-8") == kinds_page(), f"write it anew: {made}"
+
+
+@pytest.mark.parametrize("kind", PROFILES)
+def test_every_kind_stands_in_the_overview(kind: str) -> None:
+    profile = PROFILES[kind]
+    page = PAGE.read_text(encoding="utf-8")
+    row = re.search(rf"^\| `{kind}` \| (.+?) \| (.+?) \| (.+?) \|$", page, re.MULTILINE)
+    assert row is not None, f"docs/providers.md has no row for the kind {kind}"
+    assert (profile.default_base_url or "required") in row[1]
+    assert ("hosts" in row[1]) == profile.takes_hosts
+    assert row[2].startswith("required" if profile.needs_key else "optional")
 
 
 @pytest.mark.parametrize("kind", PROFILES)

@@ -1,12 +1,12 @@
 """docs/providers.md, made of what the profiles declare::
 
-python -m forebay.protocol.providers.kinds_page > docs/providers.md
+python -m forebay.protocol.kinds_page > docs/providers.md
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from textwrap import fill
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ _INTRODUCTION = """\
 
 Made of the profiles in `protocol/providers/`, one file for each kind; a test drives each kind
 through the whole gateway, against an imitation of that provider's real API. To write it anew:
-`python -m forebay.protocol.providers.kinds_page > docs/providers.md`.
+`python -m forebay.protocol.kinds_page > docs/providers.md`.
 
 How providers are configured, and which environment variables give which, is in
 [configuration.md](configuration.md#providers-who-answers). What a translated request loses,
@@ -33,8 +33,8 @@ Limits that a provider tells in no way are learned by trying. Those that are con
 _WORKED_EXAMPLE = '''\
 ## Adding a kind
 
-One file in `protocol/providers/`, and its line in `protocol/providers/__init__.py`. A provider in
-OpenAI's style whose answers tell its limits in fixed windows is no more than this:
+One file in `protocol/providers/`, which is found there by its `PROFILE`. A provider in OpenAI's
+style whose answers tell its limits in fixed windows is no more than this:
 
 ```python
 """Cerebras: open models at high speed."""
@@ -73,10 +73,12 @@ What a provider does otherwise has a place of its own in the profile:
   capabilities, an end. The usual fields are known.
 - `traits` and `model_traits`: what an encoder must know: fields that are refused, names, defaults;
   where models differ, from the model's id.
+- `details`: where it tells more of its models, or of how many calls at once it takes, than in its
+  listing.
+- `loaded_models`: where each of several hosts tells what it has in memory.
 - `probe`: a question that costs nothing, for health checks.
 
-And a table in `tests/support/imitations/`, from the provider's documents and not from the profile,
-with its name in `tables.py`:
+And a table in `tests/support/imitations/`, from the provider's documents and not from the profile:
 
 ```python
 from imitations.answering import openai_chat
@@ -113,9 +115,8 @@ TABLE = ImitatedKind(
 ```
 
 Then `pytest tests/gateway/test_provider_kinds*.py` runs chats, streams, tools, embeddings,
-limits and failures in all dialects against it, and refuses what the real API would refuse. This
-page and the table of kinds in [configuration.md](configuration.md#providers-who-answers) are held
-true by tests.
+limits and failures in all dialects against it, and refuses what the real API would refuse. That is
+all but this page, which is written anew as said at its top; a test holds it to that.
 '''
 
 _GREETINGS = {
@@ -127,7 +128,22 @@ _GREETINGS = {
 
 def kinds_page() -> str:
     """The whole page."""
-    return "\n".join([_INTRODUCTION, *map(section, PROFILES.values()), _WORKED_EXAMPLE])
+    profiles = PROFILES.values()
+    return "\n".join([_INTRODUCTION, _overview(profiles), *map(section, profiles), _WORKED_EXAMPLE])
+
+
+def _overview(profiles: Iterable[ProviderProfile]) -> str:
+    rows = "\n".join(
+        f"| `{each.kind}` | {_address(each)} | {_needs(each)} | {each.notes.title} |"
+        for each in profiles
+    )
+    return f"| kind | `base_url` | `api_key` | for |\n|---|---|---|---|\n{rows}\n"
+
+
+def _address(profile: ProviderProfile) -> str:
+    address = profile.default_base_url
+    place = "required" if address is None else f"`{address}`"
+    return f"{place}, or `hosts`" if profile.takes_hosts else place
 
 
 def section(profile: ProviderProfile) -> str:
@@ -159,6 +175,14 @@ def _facts(profile: ProviderProfile) -> Iterator[tuple[str, str]]:
     if profile.other_listing is not None:
         listing += f", or else `GET {profile.other_listing.path}`"
     yield "models", listing
+    if profile.details:
+        yield (
+            "tells more at",
+            "<br>".join(
+                f"`{'GET' if each.body is None else 'POST'} {each.path}`"
+                for each in profile.details
+            ),
+        )
     if profile.probe is not None:
         url = profile.probe_url(address or "http://host/v1") or ""
         path = urlsplit(url).path if profile.probe.from_root else profile.probe.path
