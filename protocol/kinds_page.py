@@ -40,12 +40,13 @@ style whose answers tell its limits in fixed windows is no more than this:
 """Cerebras: open models at high speed."""
 
 from forebay.protocol.dialects.openai import OPENAI, OPENAI_CHAT, OPENAI_COMPLETIONS
-from forebay.protocol.providers.base import Notes, Probe, ProviderProfile
+from forebay.protocol.providers.base import KnownAs, Notes, Probe, ProviderProfile
 from forebay.protocol.providers.classification import classify_by_status
 from forebay.protocol.providers.limits.openai_headers import openai_reader
 
 PROFILE = ProviderProfile(
     kind="cerebras",
+    known_as=KnownAs(prices="cerebras", capabilities="cerebras"),
     notes=Notes(
         title="Cerebras",
         limits="the headers `x-ratelimit-*-day` and `-minute` of every answer.",
@@ -63,6 +64,7 @@ PROFILE = ProviderProfile(
 
 What a provider does otherwise has a place of its own in the profile:
 
+- `known_as`: what the tables of prices and capabilities call it; `KnownAs()` where they don't have it.
 - `greeting`: how it takes its key.
 - `paths` and `bases`: where its APIs are, the best one for translated requests first; `bases` for
   those that are not below the base URL.
