@@ -64,7 +64,7 @@ PROFILE = ProviderProfile(
 
 What a provider does otherwise has a place of its own in the profile:
 
-- `known_as`: what the tables of prices and capabilities call it; `KnownAs()` where they don't have it.
+- `known_as`: what the tables of prices and capabilities call it.
 - `greeting`: how it takes its key.
 - `paths` and `bases`: where its APIs are, the best one for translated requests first; `bases` for
   those that are not below the base URL.
