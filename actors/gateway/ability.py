@@ -3,7 +3,7 @@
 A target is out only where its model surely can't serve the job: somebody says that it lacks
 something, its context is smaller than the prompt can possibly be, or its provider refuses the
 length of the answer that the client allows. Where nobody says anything, the target stays, and the
-provider is the judge.
+provider is the judge. So it is where only public tables say it, if nobody is left but those.
 """
 
 from __future__ import annotations
@@ -50,14 +50,26 @@ def able_targets(job: Job[ContentT], targets: tuple[Target, ...], model: str) ->
             missing[target] = found
     if not missing:
         return targets
-    if len(missing) == len(targets):
+    able = tuple(target for target in targets if target not in missing)
+    able = able or tuple(target for target in targets if _may_be_able(target, job))
+    if not able:
         unable = [
             Unable(target.name, target.provider.facts_of(target.model_id).context_tokens, found)
             for target, found in missing.items()
         ]
         error = none_is_able(model, needs, operation.needs.context_tokens, unable)
         raise JobFailure(error, JobHistory())
-    return tuple(target for target in targets if target not in missing)
+    return able
+
+
+def _may_be_able(target: Target, job: Job[ContentT]) -> bool:
+    """Whether ``target`` only lacks what public tables say, and what the client does not ask for by
+    name: then its provider is the judge."""
+    provider, operation = target.provider, job.operation
+    if lacks(job.needs, provider.facts_of(target.model_id)):
+        return False
+    facts = provider.sure_facts_of(target.model_id)
+    return not lacks_of(provider.profile, facts, operation.needs, operation.longest_answer)
 
 
 def lacks_of(

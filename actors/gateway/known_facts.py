@@ -26,6 +26,15 @@ _MOST_KEPT: Final = 32_768
 """Models. Clients may make up names, which would be kept, too."""
 _MANY: Final = 50
 """Models, which take a hundredth of a second."""
+_READS_OR_WRITES: Final = frozenset(
+    {
+        Capability.CHAT,
+        Capability.COMPLETION,
+        Capability.EMBEDDING,
+        Capability.VISION,
+        Capability.AUDIO,
+    }
+)
 _CONTINUES: Final = frozenset({Capability.PREFIX_CONTINUATION})
 _OF_KINDS: Final = {
     (continues, is_local): ModelFacts(
@@ -134,11 +143,23 @@ class KnownFacts:
             self._prefills[owner] = self._profile.prefill_of(host, owner)
         return self._prefills.get(owner)
 
-    def _found(self, model_id: str) -> ModelFacts:
+    def sure_of(self, model_id: str) -> ModelFacts:
+        """What is known of a model without what only the public tables say, and may have wrong:
+        they say of models that call tools that they don't, and know nothing of larger contexts that
+        are had on request. What a model reads and writes they have right. Not kept."""
+        self._catch_up()
+        return self._found(model_id, only_sure=True)
+
+    def _found(self, model_id: str, *, only_sure: bool = False) -> ModelFacts:
         listed = self._listing.find(model_id)
         facts = self._of_kind(model_id)
         if self._table is not None:
-            facts = self._table.facts(model_id).over(facts)
+            told = self._table.facts(model_id)
+            if only_sure:
+                told = ModelFacts(
+                    capabilities=told.capabilities, lacks=told.lacks & _READS_OR_WRITES
+                )
+            facts = told.over(facts)
         if listed is not None:
             facts = listed_facts(listed).over(facts)
         if model_id in self._settings.targets:

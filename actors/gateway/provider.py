@@ -135,6 +135,10 @@ class Provider:
         costs nothing."""
         return self._facts.of(model_id)
 
+    def sure_facts_of(self, model_id: str) -> ModelFacts:
+        """Without what public tables may have wrong. Looked up anew each time."""
+        return self._facts.sure_of(model_id)
+
     @property
     def hosts(self) -> tuple[str, ...]:
         """Base URLs of its servers."""
