@@ -18,6 +18,7 @@ from forebay.actors.config import (
 from forebay.actors.gateway.jobs import Client
 from forebay.actors.gateway.names import Meaning, Names
 from forebay.actors.gateway.provider import Provider
+from forebay.protocol.canonical.auto_names import is_auto, is_readable
 from forebay.protocol.canonical.model_facts import ModelFacts, any_of
 
 OWN: Final = "forebay"
@@ -62,7 +63,7 @@ class ModelIndex:
         its provider is known not to list it."""
         meaning = self._names.meaning(name)
         found = self._meant(meaning)
-        if found is None or not client.may_use(meaning.name, found.id):
+        if found is None or not (_is_any(meaning) or client.may_use(meaning.name, found.id)):
             return None
         return replace(found, id=name)
 
@@ -72,7 +73,8 @@ class ModelIndex:
         assert listed is not None
         for entry in self._entries:
             name = self._settings.aliases.get(entry.id, entry.id)
-            if listed.holds(name):
+            leads_to_any = name != entry.id and _is_any(self._names.meaning(name))
+            if listed.holds(name) or leads_to_any:
                 yield entry
                 continue
             # A model that a provider lists goes by its own id, too, if no other does.
@@ -102,7 +104,7 @@ class ModelIndex:
                     having.setdefault(model_id, []).append(provider)
             for model_id, able in having.items():
                 entry = _of_group(group, model_id, able)
-                entries[entry.id] = entry
+                entries.setdefault(entry.id, entry)
         return tuple(entries.values())
 
     def _meant(self, meaning: Meaning) -> CatalogEntry | None:
@@ -110,6 +112,8 @@ class ModelIndex:
             entry = self._configured(meaning.model, meaning.star)
             return replace(entry, id=meaning.name) if meaning.star else entry
         name = meaning.name
+        if _is_any(meaning):
+            return CatalogEntry(name, OWN) if is_readable(name) else None
         provider_name, _, model_id = name.partition("/")
         provider = self._providers.get(provider_name)
         if provider is not None and model_id and _may_have(provider, model_id):
@@ -147,6 +151,11 @@ class ModelIndex:
         parted = map(split_target, targets)
         facts = any_of(self._providers[each].facts_of(model_id) for each, model_id in parted)
         return CatalogEntry(name, OWN, facts, targets)
+
+
+def _is_any(meaning: Meaning) -> bool:
+    """Whether it asks for whichever model will do, of those that the client may use."""
+    return meaning.model is None and is_auto(meaning.name)
 
 
 def _of_provider(provider: Provider, model_id: str) -> CatalogEntry:

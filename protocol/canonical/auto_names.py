@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from forebay.protocol.canonical.needs import NO_NEEDS, Needs
-from forebay.protocol.canonical.needs_grammar import read_needs
+from forebay.protocol.canonical.needs_grammar import NeedsUnreadable, read_needs
 
 AUTO: Final = "auto"
 _WITH_NEEDS: Final = "auto:"
@@ -27,3 +27,12 @@ def needs_in(name: str) -> Needs:
     if name in (AUTO, _AS_OLLAMA_SAYS_IT):
         return NO_NEEDS
     return read_needs(name.removeprefix(_WITH_NEEDS))
+
+
+def is_readable(name: str) -> bool:
+    """Whether :func:`needs_in` can read a name that ``is_auto``."""
+    try:
+        needs_in(name)
+    except NeedsUnreadable:
+        return False
+    return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from random import Random
 
 import httpx
 import pytest
@@ -14,9 +16,26 @@ from imitations.answering import openai_chat, whole
 from trio.testing import MockClock
 from worlds import GATEWAY, World, open_world
 
+from forebay.actors.config import parse_settings
+from forebay.actors.gateway.ability import able_targets
+from forebay.actors.gateway.chat_operation import ChatOperation
+from forebay.actors.gateway.failures import JobFailure
+from forebay.actors.gateway.jobs import Job
+from forebay.actors.gateway.provider import Provider
 from forebay.actors.gateway.sizes import measure
 from forebay.endpoints.sandbox import SandboxOptions
-from forebay.protocol.canonical.requests import ChatRequest, user_turn
+from forebay.protocol.canonical.errors import ErrorKind
+from forebay.protocol.canonical.needs_grammar import read_needs
+from forebay.protocol.canonical.requests import (
+    ChatRequest,
+    Image,
+    InlineData,
+    Reasoning,
+    Role,
+    Tool,
+    Turn,
+    user_turn,
+)
 from forebay.protocol.jsontext import JsonObject, loads_object
 
 PNG = "iVBORw0KGgo="
@@ -292,3 +311,104 @@ def test_no_text_has_fewer_tokens_than_the_least(text: str, repeats: int) -> Non
     request = ChatRequest(model="m", turns=(user_turn(text * repeats),))
     size = measure(request)
     assert size.least_tokens * 16 <= len((text * repeats).encode("utf-8", "surrogatepass"))
+
+
+async def test_weights_are_those_of_the_targets_that_are_left(autojump_clock: MockClock) -> None:
+    settings = config(blind=BLIND, seeing={}, other={})
+    settings["models"] = {
+        "fast": {
+            "targets": [f"{name}/sandbox-chat" for name in ("blind", "seeing", "other")],
+            "strategy": "weighted",
+            "weights": [70, 20, 10],
+        }
+    }
+    async with opened(settings) as world:
+        served: list[str] = []
+        for _ in range(30):
+            answer = await world.ask(headers={"x-forebay-needs": "vision"})
+            served.append(answer.headers["x-forebay-target"].partition("/")[0])
+        assert [served.count(name) for name in ("blind", "seeing", "other")] == [0, 20, 10]
+
+
+@pytest.mark.parametrize("strategy", ["ordered", "balanced", "cheapest", "fastest"])
+async def test_every_strategy_chooses_among_those_that_are_able(
+    strategy: str, autojump_clock: MockClock
+) -> None:
+    free = {"price": {"input": 0}}
+    settings = config(blind={**BLIND, **free}, seeing={**SEEING, "price": {"input": 5}})
+    models = settings["models"]
+    assert isinstance(models, dict)
+    models["fast"]["strategy"] = strategy
+    async with opened(settings) as world:
+        for _ in range(5):
+            answer = await world.ask(headers={"x-forebay-needs": "vision"})
+            assert answer.headers["x-forebay-target"] == "seeing/sandbox-chat"
+
+
+KNOWN = st.fixed_dictionaries(
+    {},
+    optional={
+        "capabilities": st.just(["chat"]),
+        "lacks": st.lists(st.sampled_from(["vision", "tools", "thinking"]), unique=True),
+        "context_tokens": st.sampled_from([1000, 20_000]),
+        "max_output_tokens": st.sampled_from([100, 2000]),
+    },
+)
+
+
+@given(
+    known=st.lists(KNOWN, min_size=1, max_size=5),
+    asked=st.frozensets(st.sampled_from(["vision", "tools", "thinking"])),
+    text=st.sampled_from([10, 100_000]),
+    longest=st.sampled_from([None, 500]),
+    needs=st.sampled_from(["chat", "vision", "ctx>=5k", "out>=1k"]),
+)
+def test_no_able_target_is_left_out_and_no_unable_one_is_chosen(
+    known: list[dict[str, object]],
+    asked: frozenset[str],
+    text: int,
+    longest: int | None,
+    needs: str,
+) -> None:
+    parsed = parse_settings(
+        {"providers": {f"p{n}": provider(f"p{n}", **each) for n, each in enumerate(known)}}
+    )
+    targets = tuple(
+        Provider(name, each, httpx.AsyncBaseTransport(), Random(1)).target("sandbox-chat")
+        for name, each in parsed.providers.items()
+    )
+    request = ChatRequest(
+        model="m",
+        turns=(user_turn("x" * text),),
+        tools=(Tool(name="t"),) if "tools" in asked else (),
+        reasoning=Reasoning(enabled=True) if "thinking" in asked else None,
+        max_output_tokens=longest,
+    )
+    if "vision" in asked:
+        image = Image(source=InlineData(base64=PNG, media_type="image/png"))
+        request = replace(request, turns=(*request.turns, Turn(role=Role.USER, parts=(image,))))
+    job = Job(
+        operation=ChatOperation(request), arrived_at=0.0, deadline=1.0, needs=read_needs(needs)
+    )
+
+    def is_able(said: dict[str, object]) -> bool:
+        lacking = said.get("lacks", [])
+        assert isinstance(lacking, list)
+        context, output = (said.get(name) for name in ("context_tokens", "max_output_tokens"))
+        wanted = asked | ({"vision"} if needs == "vision" else set())
+        least_context = max(5000 if needs == "ctx>=5k" else 0, text // 16)
+        least_output = max(1000 if needs == "out>=1k" else 0, longest or 0)
+        return (
+            wanted.isdisjoint(lacking)
+            and (not isinstance(context, int) or context >= least_context)
+            and (not isinstance(output, int) or output >= least_output)
+        )
+
+    expected = [target for target, said in zip(targets, known, strict=True) if is_able(said)]
+    if expected:
+        assert list(able_targets(job, targets, "m")) == expected
+    else:
+        with pytest.raises(JobFailure) as caught:
+            able_targets(job, targets, "m")
+        kind = caught.value.error.kind
+        assert kind in (ErrorKind.BAD_REQUEST, ErrorKind.CONTEXT_OVERFLOW)

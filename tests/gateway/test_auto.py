@@ -236,13 +236,15 @@ CLIENTS: dict[str, dict[str, object]] = {
 }
 
 
+OF_CLIENTS = {
+    **EXPLAINED,
+    "near": provider("near", {"m": priced(5)}, local=True),
+    "other": provider("other", {"m": priced(0, lacks=["vision"], deprecated=True)}),
+}
+
+
 async def test_auto_is_no_way_around_what_a_client_may_use(autojump_clock: MockClock) -> None:
-    providers = {
-        **EXPLAINED,
-        "near": provider("near", {"m": priced(5)}, local=True),
-        "other": provider("other", {"m": priced(0, lacks=["vision"], deprecated=True)}),
-    }
-    async with opened(providers, CLIENTS) as world:
+    async with opened(OF_CLIENTS, CLIENTS) as world:
         assert await served(world, key="any") == "cheap/blind"
         assert await served(world, "usual", key="any") == "cheap/blind"
         assert await served(world, key="few") == "cheap/blind"
@@ -255,6 +257,40 @@ async def test_auto_is_no_way_around_what_a_client_may_use(autojump_clock: MockC
         # The only model that it may use is about to be taken away.
         assert (await world.ask(model="auto", key="none")).status_code == 404
         assert await served(world, "other/m", key="none") == "other/m"
+
+
+async def test_auto_can_be_looked_up_and_its_aliases_are_listed(
+    autojump_clock: MockClock,
+) -> None:
+    """Ollama's clients look a model up before they ask it."""
+    async with opened(OF_CLIENTS, CLIENTS) as world:
+        for key in ("any", "few"):
+            headers = {"authorization": f"Bearer {key}"}
+            for name, status in (("auto", 200), ("auto:tools", 200), ("auto:speed", 404)):
+                body = {"model": name}
+                shown = await world.client.post(f"{GATEWAY}/api/show", json=body, headers=headers)
+                assert shown.status_code == status, name
+                card = await world.client.get(f"{GATEWAY}/v1/models/{name}", headers=headers)
+                assert card.status_code == status, name
+            listed = await world.client.get(f"{GATEWAY}/v1/models", headers=headers)
+            names = {model["id"] for model in listed.json()["data"]}
+            assert {"smart", "usual"} <= names
+            assert ("dear/seeing" in names) == (key == "any")
+
+
+async def test_those_who_need_the_same_wait_in_few_lanes(autojump_clock: MockClock) -> None:
+    """However different their prompts are: a lane for each context that some of them outgrow."""
+    providers = {
+        name: provider(name, {"m": priced(1, context_tokens=context)}, limits={"concurrency": 1})
+        for name, context in (("small", 4000), ("middle", 32_000), ("large", 128_000))
+    }
+    async with opened(providers, seconds=1) as world, trio.open_nursery() as nursery:
+        for number in range(60):
+            nursery.start_soon(partial(served, world, text="word " * number * 200))
+        await wait_all_tasks_blocked()
+        (model,) = world.gateway.catalog.autos.values()
+        assert model.waiting == 57
+        assert len(model.lanes) <= 3
 
 
 async def test_auto_may_be_kept_to_configured_models(autojump_clock: MockClock) -> None:
