@@ -109,7 +109,7 @@ def read_strictly(kind: object, text: str | bytes | bytearray) -> None:
     Raises:
         pydantic.ValidationError: it does not fit.
     """
-    if not _AS_IT_COMES.get():
+    if not comes_as_it_is():
         _reader(kind).validate_json(text, strict=True, extra="forbid")
 
 
@@ -122,6 +122,11 @@ def as_it_comes() -> Iterator[None]:
         yield
     finally:
         _AS_IT_COMES.reset(token)
+
+
+def comes_as_it_is() -> bool:
+    """Whether this is such a block."""
+    return _AS_IT_COMES.get()
 
 
 _AS_IT_COMES: ContextVar[bool] = ContextVar("as_it_comes", default=False)
