@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import trio
+from imitation import Imitated
 from imitations.asking import (
     asking,
     each_client,
@@ -69,6 +70,24 @@ async def test_an_overload_is_ridden_out(name: str, autojump_clock: MockClock) -
         answer = await post(world, "/v1/chat/completions", asking("/v1/chat/completions"))
         assert answer.status_code == 200, answer.text
         assert answer.headers["x-forebay-attempts"] == "3"
+
+
+@each_kind
+async def test_whether_a_server_works_again_is_never_asked_by_what_costs(
+    name: str, autojump_clock: MockClock
+) -> None:
+    async with world_of(name) as (world, server, kind):
+        server.next = [Imitated(b"{}", status=500)] * 3
+        for _ in range(2):
+            await post(world, "/v1/chat/completions", asking("/v1/chat/completions"))
+        asked = len(server.calls)
+        posted = [each.path for each in server.requests if each.method == "POST"]
+        await trio.sleep(3000)
+        assert len(server.calls) == asked
+        since = [each.path for each in server.requests if each.method == "POST"][len(posted) :]
+        assert set(since) <= {kind.shown[0]}
+        answer = await post(world, "/v1/chat/completions", asking("/v1/chat/completions"))
+        assert answer.status_code == 200, answer.text
 
 
 @each_kind
