@@ -44,6 +44,7 @@ from forebay.protocol.canonical.requests import ChatRequest, InlineData
 from forebay.protocol.dialects.base import ChatCodec, UpstreamTraits
 from forebay.protocol.dialects.registry import CODECS
 from forebay.protocol.dialects.stop_text import WithoutStopText
+from forebay.protocol.jsontext import JsonValue
 
 _LARGEST_READ_AHEAD = 1024 * 1024
 """Bytes of comments and empty events before any content."""
@@ -158,11 +159,20 @@ class ChatOperation(Operation[ChatContent]):
 
 
 def _may_be_shortened(request: ChatRequest) -> bool:
-    """Whether a model may read less at a time than all of its text: one prompt of several, or what
-    the server leaves of a conversation (``truncation`` of OpenAI's Responses API)."""
+    """Whether a model may read less at a time than all of its text, or more than is known of it: one
+    prompt of several, what the server leaves of a conversation (``truncation`` of OpenAI's
+    Responses API), a context that the request itself asks for."""
     if request.completion is not None and len(request.completion.prompts) > 1:
         return True
-    return any(fields.get("truncation") == "auto" for fields in request.extras.values())
+    return any(
+        fields.get("truncation") == "auto" or _says_own_context(fields.get("options"))
+        for fields in request.extras.values()
+    )
+
+
+def _says_own_context(options: JsonValue) -> bool:
+    """Ollama loads a model anew with the context that a request asks for."""
+    return isinstance(options, dict) and "num_ctx" in options
 
 
 class ChatCall(PreparedCall[ChatContent]):

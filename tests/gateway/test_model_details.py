@@ -6,8 +6,11 @@ import json
 from functools import partial
 
 import httpx
+import pytest
 import trio
 from imitation import Imitated, Imitation, Received
+from imitations.kinds import StrictProvider
+from imitations.tables import TABLES
 from trio.testing import MockClock
 from worlds import World, open_world
 
@@ -125,6 +128,24 @@ async def test_a_server_that_says_nothing_holds_up_nothing(autojump_clock: MockC
         began = trio.current_time()
         await world.gateway.providers["up"].refresh_listing()
         assert trio.current_time() - began <= 61
+
+
+@pytest.mark.parametrize(("options", "status"), [({}, 400), ({"num_ctx": 32768}, 200)])
+async def test_a_request_that_says_its_own_context_is_not_held_against_the_models(
+    options: dict[str, object], status: int, autojump_clock: MockClock
+) -> None:
+    up = StrictProvider(TABLES["ollama"])
+    async with open_world(config(), sandboxes={}, hosts={"up.test": up.serve}) as world:
+        await world.gateway.providers["up"].refresh_listing()
+        body = {
+            "model": "up/llama3.2:latest",
+            "messages": [{"role": "user", "content": "a river " * 20_000}],
+            "options": options,
+            "stream": False,
+        }
+        answer = await world.client.post("http://localhost/api/chat", json=body)
+        assert answer.status_code == status, answer.text
+        assert len(up.calls) == (status == 200)
 
 
 def llama(props: object) -> Imitation:
