@@ -159,8 +159,8 @@ class ChatOperation(Operation[ChatContent]):
 
 
 def _may_be_shortened(request: ChatRequest) -> bool:
-    """Whether a model may read less at a time than all of its text, or more than is known of it: one
-    prompt of several, what the server leaves of a conversation (``truncation`` of OpenAI's
+    """Whether a model may read less at a time than all of its text, or more than is known of it:
+    one prompt of several, what the server leaves of a conversation (``truncation`` of OpenAI's
     Responses API), a context that the request itself asks for."""
     if request.completion is not None and len(request.completion.prompts) > 1:
         return True
