@@ -66,9 +66,12 @@ def _refuse_bool(value: object) -> object:
     return value
 
 
+_WHETHER = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
 def _as_share(value: object) -> object:
     if isinstance(value, str):
-        value = {"true": True, "false": False}.get(value.lower(), value)
+        value = _WHETHER.get(value.lower(), value)
     return float(value) if isinstance(value, bool) else value
 
 

@@ -112,6 +112,8 @@ class AutoChoice:
         found = self._lists.get(key)
         if found is None:
             found = await self._rank(candidates, client, settings, needs)
+            if candidates is not self._made_of:
+                return found  # others know more by now
             self._lists[key] = found
             if len(self._lists) > _MOST_LISTS:
                 self._lists.popitem(last=False)

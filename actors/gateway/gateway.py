@@ -173,7 +173,8 @@ class Gateway:
         """Ask for one answer, as a stream of canonical events.
 
         Args:
-            request: ``model`` is a configured name, a listed model, or ``provider/model-id``.
+            request: ``model`` is a configured name or an alias, a listed model,
+                ``provider/model-id``, or ``auto``.
             client: whose turn it takes.
             max_wait: seconds that it may wait; None: as configured.
         """

@@ -11,7 +11,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from forebay.actors.config import LimitSettings
+from forebay.actors.config import LimitSettings, NameList
 from forebay.actors.config.problems import Fault, broken, did_you_mean
 from forebay.actors.config.settings import Settings
 from forebay.actors.config.strict_sections import StrictSettings
@@ -24,6 +24,7 @@ from forebay.actors.config.values import (
     Section,
     ShortName,
 )
+from forebay.actors.gateway.names import Names
 from forebay.actors.scheduling.flows import TrafficClass
 from forebay.actors.simulation.values import PerSecond, Seconds, Size, SizeOf, SomeSeconds
 
@@ -175,6 +176,7 @@ class Load(StrictSettings):
 def disagreements(load: Load, settings: Settings) -> list[Fault]:
     """Names in ``load`` that ``settings`` does not have."""
     faults: list[Fault] = []
+    names = Names(settings)
 
     def unknown(at: tuple[str | int, ...], what: str, name: str, known: Sequence[str]) -> None:
         fix = did_you_mean(name, known) or (
@@ -189,9 +191,9 @@ def disagreements(load: Load, settings: Settings) -> list[Fault]:
             if client not in settings.clients:
                 unknown(at, "client", client, tuple(settings.clients))
                 continue
-            allowed = settings.clients[client].models
+            allowed = settings.names_of(client)
             for model in traffic.models:
-                if allowed is not None and model not in allowed:
+                if allowed is not None and not NameList(allowed).holds(names.meaning(model).name):
                     message = f"client '{client}' may not use model '{model}'"
                     faults.append(Fault(at=at, message=message))
         for model in traffic.models:
@@ -204,6 +206,9 @@ def disagreements(load: Load, settings: Settings) -> list[Fault]:
 
 
 def is_served(model: str, settings: Settings) -> bool:
-    """Whether ``model`` is configured, or names a provider outright."""
-    provider, slash, model_id = model.partition("/")
-    return model in settings.models or bool(slash and model_id and provider in settings.providers)
+    """Whether ``model`` leads to a configured model, or to a target named outright."""
+    if model in settings.models:
+        return True
+    meaning = Names(settings).meaning(model)
+    provider, slash, model_id = meaning.name.partition("/")
+    return meaning.model is not None or bool(slash and model_id and provider in settings.providers)

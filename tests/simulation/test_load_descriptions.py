@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from simulated import settings_of
 
-from forebay.actors.config import ConfigError, TrafficClass
+from forebay.actors.config import ConfigError, TrafficClass, parse_settings
 from forebay.actors.simulation.reading import parse_load, read_load, read_settings
 from forebay.actors.simulation.trace import read_trace
 from forebay.actors.simulation.values import Size
@@ -78,6 +78,22 @@ def test_mistakes_are_told_with_their_line_and_their_mend(
     (line,) = problems(tmp_path, GOOD.replace(before, after))
     assert line.startswith("load.yaml:")
     assert told in line
+
+
+def test_models_go_by_all_of_their_names() -> None:
+    settings = parse_settings(
+        {
+            "providers": {"up": {"kind": "openai_compatible", "base_url": "http://up.test/v1"}},
+            "models": {"gpt-*": {"targets": ["up/gpt-*"]}},
+            "aliases": {"fast": "gpt-5", "~c-(.*)": r"up/\1"},
+            "clients": {"alice": {"key": "k", "models": ["gpt-*", "up/*"]}},
+        }
+    )
+    traffic = {"clients": ["alice"], "models": {"fast": 1, "gpt-4": 1, "c-3": 1}, "rate": 1}
+    assert parse_load({"traffic": {"a": traffic}}, settings, source="test").traffic
+    traffic["models"] = {"c-3": 1, "other": 1}
+    with pytest.raises(ConfigError, match="may not use model 'other'"):
+        parse_load({"traffic": {"a": traffic}}, settings, source="test")
 
 
 def test_a_description_of_nothing_is_refused(tmp_path: Path) -> None:
