@@ -32,6 +32,11 @@ async def find_startup(path: Path | None) -> Startup:
     return find_settings(path, os.environ, local_ollama=await finds_local_ollama())
 
 
+def shown(text: str) -> str:
+    """What somebody else has written, fit for a terminal: no control characters, in one line."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
+
+
 def run(command: Callable[[], Awaitable[None]]) -> None:
     """Run an async command; an operator's mistake ends it with one line."""
 

@@ -16,7 +16,7 @@ from forebay.actors.gateway.model_index import OWN, CatalogEntry
 from forebay.actors.gateway.survey import Survey, open_survey
 from forebay.actors.simulation.tables import columns
 from forebay.actors.stores import ForgetfulLearnedStore, StoreUnavailable
-from forebay.endpoints.command_line import config_option, find_startup, run
+from forebay.endpoints.command_line import config_option, find_startup, run, shown
 from forebay.endpoints.running_gateway import find_running
 from forebay.protocol.canonical.listed_models import Capability
 from forebay.protocol.jsontext import JsonObject, JsonValue
@@ -141,15 +141,17 @@ def _is_of(entry: CatalogEntry, providers: frozenset[str]) -> bool:
 
 
 def _faults(survey: Survey) -> Iterable[str]:
-    return (f"{name}: {survey.faults[name]}" for name in survey.providers if name in survey.faults)
+    faults = survey.faults
+    return (shown(f"{name}: {faults[name]}") for name in survey.providers if name in faults)
 
 
 def _row(entry: CatalogEntry) -> list[str]:
     facts = entry.facts
     leaves = "" if facts.retires is None else facts.retires.isoformat()
+    served_by = ", ".join(entry.targets) if entry.targets != (entry.id,) else entry.owned_by
     return [
-        entry.id,
-        ", ".join(entry.targets) if entry.targets != (entry.id,) else entry.owned_by,
+        shown(entry.id),
+        shown(served_by),
         ", ".join(each for each in Capability if each in facts.capabilities) or _UNKNOWN,
         "yes" if facts.is_local else "no",
         (f"yes, {leaves}" if leaves else "yes") if facts.deprecated else "no",

@@ -21,7 +21,7 @@ from forebay.actors.scheduling.slots import SlotGate
 from forebay.actors.scheduling.told import ToldLimit
 from forebay.actors.scheduling.windows import WindowGate
 from forebay.actors.simulation.tables import columns
-from forebay.endpoints.command_line import config_option, find_startup, run
+from forebay.endpoints.command_line import config_option, find_startup, run, shown
 from forebay.endpoints.running_gateway import RunningGateway, find_running
 from forebay.protocol.jsontext import JsonObject, JsonValue
 
@@ -75,7 +75,7 @@ async def _show(path: Path | None, check: bool, as_json: bool) -> None:
         click.echo(json.dumps([_as_json(line) for line in lines], indent=2))
     elif lines:
         click.echo(columns(_HEADER, list(map(_row, lines)), numbers_from=_NUMBERS_FROM))
-        faults = [f"{line.provider.name}: {line.fault}" for line in lines if line.fault]
+        faults = [shown(f"{line.provider.name}: {line.fault}") for line in lines if line.fault]
         if faults:
             click.echo("\n" + "\n".join(faults))
     else:
@@ -164,8 +164,8 @@ def _row(line: _Line) -> list[str]:
         provider.profile.kind,
         ", ".join(provider.hosts),
         line.state,
-        line.live or "-",
-        ", ".join(limits) or "-",
+        shown(line.live) or "-",
+        shown(", ".join(limits)) or "-",
         str(len(provider.listing.models)),
     ]
 

@@ -13,7 +13,7 @@ import click
 
 from forebay.actors.gateway.survey import open_survey
 from forebay.actors.gateway.warmup import LONGEST_LOAD, Warmed, models_to_load, warm_up
-from forebay.endpoints.command_line import config_option, find_startup, run
+from forebay.endpoints.command_line import config_option, find_startup, run, shown
 from forebay.endpoints.running_gateway import find_running
 from forebay.protocol.jsontext import JsonObject
 
@@ -78,7 +78,7 @@ async def _warm(
 def _lines(done: Sequence[Warmed]) -> Iterator[str]:
     for each in done:
         what = each.host if each.model is None else f"{each.model} at {each.host}"
-        yield f"{each.provider}: {'' if each.ok else 'fault: '}{what}: {each.detail}"
+        yield shown(f"{each.provider}: {'' if each.ok else 'fault: '}{what}: {each.detail}")
 
 
 def _read(answer: JsonObject) -> Iterator[Warmed]:

@@ -203,6 +203,21 @@ def test_what_is_wrong_with_a_listing_is_named_in_a_line(what: str, place: Place
     assert (good["ok"], good["models"] > 0) == (True, True)
 
 
+def test_what_servers_write_does_nothing_to_a_terminal(place: Place) -> None:
+    evil = "m\x1b[2J\nfast  free"
+    listing = json.dumps({"data": [{"id": evil}]}).encode()
+    page = json.dumps({"error": {"message": "no\x1b]0;title\x07\u202e"}}).encode()
+    for name, answer in (("odd", Imitated(listing)), ("bad", Imitated(page, status=500))):
+        url = place.serve(answers(answer))
+        place.config["providers"][name] = {"kind": "openai_compatible", "base_url": f"{url}/v1"}
+    for command in ("models", "providers"):
+        output = place.run(command).output
+        assert all(letter.isprintable() for letter in output.replace("\n", ""))
+    table = place.run("models").stdout.splitlines()
+    assert len(table) == 2
+    assert place.json("models")[0]["name"] == f"odd/{evil}"
+
+
 def test_a_server_that_is_down_is_named_in_a_line(place: Place) -> None:
     port = unused_port()
     at = f"http://127.0.0.1:{port}/v1"
