@@ -72,6 +72,11 @@ class HostModels:
         stay = self._loaded.get(host, {}).get(_plain(model_id))
         return -inf if stay is None else stay.until
 
+    def loaded(self, host: str, now: float) -> tuple[str, ...]:
+        """What the host has in memory, as far as is known; names without ``:latest``."""
+        stays = self._loaded.get(host, {})
+        return tuple(sorted(model for model, stay in stays.items() if stay.until > now))
+
     def keep_only(self, hosts: Collection[str]) -> None:
         """There are no others any more."""
         for host in self._listed.keys() - hosts:

@@ -154,6 +154,12 @@ class HostRoutes:
         self.models.answered(route.host, model_id, stay, trio.current_time())
         route.warm_until = self.models.warm_until(route.host, model_id)
 
+    def loaded(self, now: float) -> dict[str, tuple[str, ...]]:
+        """By host, what several hosts that tell it have in memory."""
+        if self._profile.loaded_models is None or len(self.hosts) == 1:
+            return {}
+        return {host: self.models.loaded(host, now) for host in self.hosts}
+
     def _weigh_cold_starts(self) -> None:
         bounded = self._settings.limits.concurrency is not None
         for load in self._loads.values():

@@ -49,6 +49,7 @@ from forebay.protocol.canonical.model_facts import ModelFacts
 from forebay.protocol.dialects.base import UpstreamTraits
 from forebay.protocol.dialects.registry import SPEECH
 from forebay.protocol.providers import PROFILES
+from forebay.protocol.providers.base import LoadedModels
 from forebay.protocol.providers.limits.readings import AnswerHead
 
 _log = logging.getLogger("forebay.provider")
@@ -378,19 +379,23 @@ class Provider:
         if loaded is None:
             return
         while True:
-            for host in self.hosts if len(self.hosts) > 1 else ():
-                asked_at = trio.current_time()
-                stays = await ask_loaded(
-                    self.transport,
-                    host,
-                    loaded,
-                    headers=self.headers,
-                    timeouts=self.timeouts,
-                    wall_clock=self.wall_clock,
-                )
-                if stays is not None:
-                    self.routes.tell_loaded(host, stays, asked_at)
+            async with trio.open_nursery() as nursery:
+                for host in self.hosts if len(self.hosts) > 1 else ():
+                    nursery.start_soon(self._ask_loaded, host, loaded)
             await trio.sleep(_LOADED_REFRESH)
+
+    async def _ask_loaded(self, host: str, loaded: LoadedModels) -> None:
+        asked_at = trio.current_time()
+        stays = await ask_loaded(
+            self.transport,
+            host,
+            loaded,
+            headers=self.headers,
+            timeouts=self.timeouts,
+            wall_clock=self.wall_clock,
+        )
+        if stays is not None:
+            self.routes.tell_loaded(host, stays, asked_at)
 
     async def keep_listing(self) -> None:
         """Keep the listing fresh, until cancelled."""

@@ -57,6 +57,8 @@ class ProviderStatus:
     kind: str
     hosts: tuple[str, ...]
     """Gates say ``at host 1`` of the first of several."""
+    loaded: dict[str, tuple[str, ...]]
+    """By host, what several hosts that tell it have in memory."""
     out: ExclusionStatus | None
     listing: str
     probes: tuple[ProbeStatus, ...]
@@ -119,6 +121,7 @@ def describe(provider: Provider, now: float) -> ProviderStatus:
         name=provider.name,
         kind=provider.profile.kind,
         hosts=tuple(provider.hosts),
+        loaded=provider.routes.loaded(now),
         out=_exclusion_status(provider.out, now),
         listing=provider.listing.describe(),
         probes=provider.health.status(now),

@@ -132,6 +132,8 @@ async def test_a_model_goes_where_it_is_loaded_already(autojump_clock: MockClock
         for _ in range(3):
             await ask(world, "a")
         assert (cold.asked_for, warm.asked_for) == ([], ["a"] * 3)
+        (provider,) = (await world.gateway.status()).providers
+        assert provider.loaded == {"http://h0.test": (), "http://h1.test": ("a",)}
         await ask(world, "b")
         assert cold.asked_for == ["b"]
 
