@@ -169,12 +169,14 @@ class Pace:
 
     def _advance(self, now: float) -> None:
         level = self.level + (now - self._at) * self._pace
-        if level > self.cap:
-            excess = level - self.cap
+        # A tight bucket saves up no more than one call, so nobody may come sooner after another.
+        most = self.amount if self.estimate.tight else self.cap
+        if level > most:
+            excess = level - most
             if excess > 1e-6 * self.amount:
                 self._was_full = True
             self._lost += excess
-            level = self.cap
+            level = most
             if self._hold_until < inf:
                 # It is not the pace that holds calls back, so it finds nothing out by growing.
                 idle = now - self._at if excess > 0.3 * self.amount else excess / self._pace

@@ -39,6 +39,8 @@ _UNSURE = 1
 _SILENCES_APART = 150.0
 """Seconds: one silence may be an outage, two so soon after each other are not."""
 _MOST_RATE = 1000.0
+_PROMPT = 0.05
+"""Seconds: a place is tried again so soon after its pause, unless other limits hold it."""
 
 
 class RateSearch:
@@ -240,13 +242,14 @@ class RateSearch:
         episode.candidate = call
         episode.candidate_serial = serial
         episode.sums = self.sums
+        is_prompt = now <= self.paused_until + _PROMPT
         if episode.times >= _STUCK or self.windows.window is not None:
             self.paused_until = now + patience
         self._doubt_or_suppose_window(episode, call, now)
         pace = episode.pace
         if pace is None:
             if episode.supposed is None:
-                episode.created = self._begin_pacing(episode, now)
+                episode.created = self._begin_pacing(episode, is_prompt, now)
             return
         silence = max(_SILENCE_SECONDS, _SILENCE_CALLS * pace.amount / pace.rate)
         pace.cross(
@@ -279,11 +282,11 @@ class RateSearch:
         seconds = _SILENCE_CALLS * self.paces.seconds_for(demand)
         return episode.silence >= max(_SILENCE_SECONDS, seconds)
 
-    def _begin_pacing(self, episode: Episode, now: float) -> Pace | None:
+    def _begin_pacing(self, episode: Episode, is_prompt: bool, now: float) -> Pace | None:
         refusals = max(episode.times, self._recent.count(False))
         if self.paces or not self._any_accepted or refusals < self._refusals_to_pace:
             return None
-        if episode.asked_wait:
+        if episode.asked_wait or not is_prompt:
             # Nobody knows when it was ready again, but how much came before is known.
             began_at, before = episode.began
             through = max(1.0, self.sums.since(before).requests)

@@ -19,7 +19,8 @@ from random import Random
 
 from forebay.actors.scheduling.gates import Call, Demand, Ending, Gate, Outcome, Unit
 
-_ROUNDING = 1e-9
+_ROUNDING = 1e-7
+"""More than gates round by, so that who is told the truth is never refused."""
 
 
 class Limit(ABC):
