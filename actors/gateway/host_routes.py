@@ -21,16 +21,12 @@ from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.gates import Gate
 from forebay.actors.scheduling.learned import LearnedLimit
-from forebay.actors.scheduling.rates import RateGate
 from forebay.actors.scheduling.recovery import Recovery
 from forebay.actors.scheduling.slots import SlotGate
 from forebay.actors.scheduling.targets import HostLoad, Route
-from forebay.actors.scheduling.windows import WindowGate
 from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.providers import PROFILES
 
-_REFUSALS_TO_PACE: Final = 2
-_REFUSALS_TO_PACE_CONFIGURED: Final = 4
 _TOLD_SLOTS: Final = "slots (told)"
 _COLD_START: Final = 1_000_000
 """In calls under way at a host: more than there ever are. So a host that has the model loaded is
@@ -72,16 +68,11 @@ class HostRoutes:
         self._routes: dict[str, dict[str, Route]] = {}
         """By model and host, also of hosts that lack the model."""
 
-    def make(self, model_id: str, other_gates: Iterable[Gate]) -> list[Route]:
-        """The routes of a model, anew or as they are after a change; what was learned is kept.
-
-        Args:
-            other_gates: what else bounds the model, whatever the route.
-        """
-        paced = any(isinstance(gate, RateGate | WindowGate) for gate in other_gates)
+    def make(self, model_id: str) -> list[Route]:
+        """The routes of a model, anew or as they are after a change; what was learned is kept."""
         known = self._routes.get(model_id, {})
         self._routes[model_id] = {
-            host: self._route(model_id, number, paced, known.get(host))
+            host: self._route(model_id, number, known.get(host))
             for number, host in enumerate(self.hosts, 1)
         }
         return self.able(model_id)
@@ -165,7 +156,7 @@ class HostRoutes:
         for load in self._loads.values():
             load.cold_start = _COLD_START if bounded else _COLD_START_UNBOUNDED
 
-    def _route(self, model_id: str, number: int, paced: bool, known: Route | None) -> Route:
+    def _route(self, model_id: str, number: int, known: Route | None) -> Route:
         host = self.hosts[number - 1]
         at = self._at(f"{self._name}/{model_id}", number)
         learned: tuple[Gate, ...]
@@ -179,7 +170,6 @@ class HostRoutes:
             limit = LearnedLimit(
                 f"{at}: learned limit",
                 self._random,
-                refusals_to_pace=_REFUSALS_TO_PACE_CONFIGURED if paced else _REFUSALS_TO_PACE,
                 cooldown=cooldown,
             )
             learned = (breaker, cooldown, limit, *self._recovery(at, host, breaker, cooldown))

@@ -222,7 +222,7 @@ class Provider:
         name = f"{self.name}/{model_id}"
         admission = Admission(f"{name}: admission")
         own_gates = self._own_gates(model_id)
-        routes = self.routes.make(model_id, (*self.pool.gates, *own_gates))
+        routes = self.routes.make(model_id)
         pooled = self.pool.add_target(model_id, (admission, *own_gates), routes)
         self._note_facts_of(model_id, pooled)
         self.exclusions.add_target(pooled, admission)
@@ -303,7 +303,7 @@ class Provider:
             own_gates = self._own_gates(model_id)
             target.pooled.change_gates(
                 _with_limits(target.pooled.gates, own_gates, now),
-                self.routes.make(model_id, (*self.pool.gates, *own_gates)),
+                self.routes.make(model_id),
             )
         self._note_facts()
         if (settings.api_key, settings.headers) != (old.api_key, old.headers):
@@ -358,8 +358,8 @@ class Provider:
             if self._details.added_to(models) != [*self.listing.models.values()]:
                 self._take_listing(models)
             if self.routes.tell_slots(self._details.slots):
-                for model_id, target in self._targets.items():
-                    self.routes.make(model_id, (*self.pool.gates, *target.pooled.gates))
+                for model_id in self._targets:
+                    self.routes.make(model_id)
                 self._take_routes()
 
     def _take_listing(self, models: Iterable[ListedModel]) -> None:

@@ -41,14 +41,11 @@ class LearnedLimit(Gate):
         random: Random,
         *,
         initial_slots: int = 8,
-        refusals_to_pace: int = 2,
         cooldown: Cooldown | None = None,
     ) -> None:
         """
         Args:
             initial_slots: calls in flight to begin with; doubles as calls are accepted.
-            refusals_to_pace: refusals among the last 20 calls that begin pacing. More where a
-                rate is configured and a refusal is likely a matter of clocks.
             cooldown: waits for as long as refusals ask for, and hears of them before this gate.
         """
         super().__init__(name)
@@ -56,7 +53,7 @@ class LearnedLimit(Gate):
         self._service = ServiceTime()
         self._slots = SlotSearch(initial_slots, self._service)
         self._hints = Hints(cooldown)
-        self._rates = RateSearch(random, self._hints, refusals_to_pace=refusals_to_pace)
+        self._rates = RateSearch(random, self._hints)
         self._busy_at_refusals: deque[int] = deque(maxlen=_SAME_COUNT)
         self._round_trip = 0.0
         self._patience = _UNKNOWN_PATIENCE

@@ -27,6 +27,8 @@ from forebay.actors.scheduling.learned_units import NOTHING, Crossing, Crossings
 from forebay.actors.scheduling.learned_window_search import WindowSearch
 
 _RECENT_CALLS = 20
+_REFUSALS_TO_PACE = 2
+"""Of one place, or among the recent calls: one alone may be a matter of clocks."""
 _SILENCE_SECONDS = 2.0
 _SILENCE_CALLS = 4.0
 """A place that is refused for longer than this tells of a window that was used up."""
@@ -46,14 +48,13 @@ _PROMPT = 0.05
 class RateSearch:
     """The paces, or the window, to which calls are held."""
 
-    def __init__(self, random: Random, hints: Hints, *, refusals_to_pace: int) -> None:
+    def __init__(self, random: Random, hints: Hints) -> None:
         self.paces = Paces()
         self.windows = WindowSearch()
         self.paused_until = -inf
         self.sums = NOTHING
         """What was sent and not refused."""
         self._hints = hints
-        self._refusals_to_pace = refusals_to_pace
         self._crossings = Crossings()
         self._episode: Episode | None = None
         self._passed_serial = 0
@@ -284,7 +285,7 @@ class RateSearch:
 
     def _begin_pacing(self, episode: Episode, is_prompt: bool, now: float) -> Pace | None:
         refusals = max(episode.times, self._recent.count(False))
-        if self.paces or not self._any_accepted or refusals < self._refusals_to_pace:
+        if self.paces or not self._any_accepted or refusals < _REFUSALS_TO_PACE:
             return None
         if episode.asked_wait or not is_prompt:
             # Nobody knows when it was ready again, but how much came before is known.
