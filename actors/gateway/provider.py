@@ -5,7 +5,6 @@ What is done with it, by whom and when, is the business of its actor (``provider
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,11 +26,10 @@ from forebay.actors.gateway.departures import Departures
 from forebay.actors.gateway.estimates import TokenEstimator
 from forebay.actors.gateway.exclusions import Exclusions
 from forebay.actors.gateway.health import Finding, Health
-from forebay.actors.gateway.host_models import ask_loaded
 from forebay.actors.gateway.host_routes import HostRoutes
 from forebay.actors.gateway.known_facts import KnownFacts
 from forebay.actors.gateway.last_failure import LastFailure
-from forebay.actors.gateway.listing import Listing, ListingFailed, all_listed, fetch_listings
+from forebay.actors.gateway.listing import Listing, all_listed, fetch_listings
 from forebay.actors.gateway.listing_schedule import ListingSchedule
 from forebay.actors.gateway.model_details import ModelDetails
 from forebay.actors.gateway.probing import ask_whether_well
@@ -49,16 +47,12 @@ from forebay.protocol.canonical.model_facts import ModelFacts
 from forebay.protocol.dialects.base import UpstreamTraits
 from forebay.protocol.dialects.registry import SPEECH
 from forebay.protocol.providers import PROFILES
-from forebay.protocol.providers.base import LoadedModels
 from forebay.protocol.providers.limits.readings import AnswerHead
-
-_log = logging.getLogger("forebay.provider")
 
 _MOST_TARGETS = 1024
 """Targets that clients named outright are forgotten beyond this, idle ones first."""
 _FREE = Price(0.0, 0.0)
 """What a model of one's own costs where nobody says."""
-_LOADED_REFRESH = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +99,7 @@ class Provider:
         self.settings = settings
         self._facts = KnownFacts(self.profile, settings, self.listing, tables or ModelTables())
         self._details = ModelDetails(self.profile)
-        self._random = random
+        self.listing_schedule = ListingSchedule(random)
         self._headers = call_headers(settings)
         self._secrets = secrets_of(settings)
         account = Admission(f"{name}: admission")
@@ -372,47 +366,6 @@ class Provider:
             if tuple(routes) != target.pooled.routes:
                 target.pooled.change_routes(routes)
                 self.ring()
-
-    async def keep_loaded(self) -> None:
-        """Keep asking what each of several hosts has loaded, until cancelled."""
-        loaded = self.profile.loaded_models
-        if loaded is None:
-            return
-        while True:
-            async with trio.open_nursery() as nursery:
-                for host in self.hosts if len(self.hosts) > 1 else ():
-                    nursery.start_soon(self._ask_loaded, host, loaded)
-            await trio.sleep(_LOADED_REFRESH)
-
-    async def _ask_loaded(self, host: str, loaded: LoadedModels) -> None:
-        asked_at = trio.current_time()
-        stays = await ask_loaded(
-            self.transport,
-            host,
-            loaded,
-            headers=self.headers,
-            timeouts=self.timeouts,
-            wall_clock=self.wall_clock,
-        )
-        if stays is not None:
-            self.routes.tell_loaded(host, stays, asked_at)
-
-    async def keep_listing(self) -> None:
-        """Keep the listing fresh, until cancelled."""
-        schedule = ListingSchedule(self._random)
-        while True:
-            refresh = self.settings.listing_refresh_ms / 1000
-            self.listing.begin()
-            try:
-                await self.refresh_listing()
-                pause = schedule.after_answer(refresh)
-            except ListingFailed as failure:
-                pause = schedule.after_failure(refresh, failure.told_to_wait)
-                if self.listing.failed(str(failure)):
-                    _log.warning("provider %s lists no models: %s", self.name, failure)
-            with trio.move_on_after(pause.longest):
-                await trio.sleep(pause.shortest)
-                await self.listing.wanted()
 
 
 def _with_limits(gates: Iterable[Gate], limits: Iterable[Gate], now: float) -> tuple[Gate, ...]:

@@ -18,6 +18,7 @@ from forebay.actors.gateway.estimates import EstimatesStatus
 from forebay.actors.gateway.health import ProbeStatus
 from forebay.actors.gateway.last_failure import FailureStatus
 from forebay.actors.gateway.provider import Provider
+from forebay.actors.gateway.provider_upkeep import keep_listing, keep_loaded
 from forebay.actors.kernel import Actor, Message, RestartPolicy
 from forebay.actors.scheduling.admission import FIRST_PAUSE, Exclusion
 
@@ -83,8 +84,8 @@ class ProviderActor(Actor[DescribeProvider]):
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._provider.pump)
-            nursery.start_soon(self._provider.keep_listing)
-            nursery.start_soon(self._provider.keep_loaded)
+            nursery.start_soon(keep_listing, self._provider)
+            nursery.start_soon(keep_loaded, self._provider)
             nursery.start_soon(self._provider.health.run)
 
     async def handle(self, message: DescribeProvider) -> ProviderStatus:
