@@ -30,7 +30,8 @@ _OVERFLOW_MESSAGE = re.compile(
     r"|`inputs` (?:tokens \+ `max_new_tokens` must be|must have less than)"  # TGI, Together
     r"|input token count.{0,40} exceeds the maximum"  # Gemini
     r"|maximum prompt length|exceeds model max length"  # xAI, OpenVINO
-    r"|with a larger context length, or provide a shorter input",  # LM Studio
+    r"|with a larger context length, or provide a shorter input"  # LM Studio
+    r"|longer than the model's context length",  # SGLang
     re.IGNORECASE,
 )
 # llama.cpp says these with a 500.
