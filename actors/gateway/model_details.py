@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from typing import Final
 from urllib.parse import quote
 
@@ -44,6 +46,8 @@ class ModelDetails:
     def __init__(self, profile: ProviderProfile) -> None:
         self._profile = profile
         self._told: dict[tuple[Details, str], _Told] = {}
+        self._silent: dict[tuple[Details, str], float] = {}
+        """When it was last asked about a model in vain."""
         self.slots: dict[str, int] = {}
         """How many calls at once a host says that it takes, by host."""
 
@@ -75,6 +79,7 @@ class ModelDetails:
         now = trio.current_time()
         ids = {model.id for model in models}
         self._told = {key: told for key, told in self._told.items() if key[1] in ids}
+        self._silent = {key: at for key, at in self._silent.items() if key[1] in ids}
         tell_slots = {
             host
             for host, listed in listings.items()
@@ -94,6 +99,7 @@ class ModelDetails:
                     stale = [
                         model for model in concerned.values() if self._is_stale(details, model, now)
                     ]
+                    stale.sort(key=partial(self._last_in_vain, details))
                     await self._ask_each(asking, details, stale[:_MOST_MODELS], listings)
                     continue
                 for host, listed in listings.items():
@@ -104,6 +110,10 @@ class ModelDetails:
     def _is_stale(self, details: Details, model: ListedModel, now: float) -> bool:
         told = self._told.get((details, model.id))
         return told is None or told.entry != model or now - told.at > _FRESH
+
+    def _last_in_vain(self, details: Details, model: ListedModel) -> float:
+        """Those that are asked about in vain don't keep others from being asked about."""
+        return self._silent.get((details, model.id), -inf)
 
     async def _ask_each(
         self,
@@ -121,7 +131,9 @@ class ModelDetails:
         async def work() -> None:
             for model in waiting:
                 answer = await asking.ask(details, first[model.id], model.id)
-                if answer is not None:
+                if answer is None:
+                    self._silent[details, model.id] = trio.current_time()
+                else:
                     self._take(details, model, answer)
 
         async with trio.open_nursery() as nursery:
@@ -146,6 +158,7 @@ class ModelDetails:
     def _take(self, details: Details, model: ListedModel, answer: JsonObject) -> None:
         more = details.read(answer, model)
         told = ListedModel(model.id) if more is None else more
+        self._silent.pop((details, model.id), None)
         self._told[details, model.id] = _Told(model, told, trio.current_time())
 
 

@@ -121,6 +121,19 @@ async def test_hundreds_of_models_are_asked_about_a_few_at_a_time(
         assert sorted(up.shown) == sorted(names)
 
 
+async def test_models_that_nothing_is_told_of_keep_no_others_from_being_asked_about(
+    autojump_clock: MockClock,
+) -> None:
+    names = [f"m{number}" for number in range(300)]
+    up = Ollama(*names)
+    up.status = 404
+    async with open_world(config(), sandboxes={}, hosts={"up.test": up.serve}) as world:
+        await trio.sleep(60)
+        assert len(up.shown) == 256
+        await world.gateway.providers["up"].refresh_listing()
+        assert {*up.shown} == {*names}
+
+
 async def test_a_server_that_says_nothing_holds_up_nothing(autojump_clock: MockClock) -> None:
     up = Ollama(*(f"m{number}" for number in range(100)))
     up.pause = 1000.0
