@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from enum import IntEnum
+from typing import Final, Generic
 
 import trio
 
@@ -21,7 +22,7 @@ from forebay.actors.gateway.auto_candidates import Candidate, Candidates
 from forebay.actors.gateway.estimates import TokenEstimator
 from forebay.actors.gateway.jobs import Client
 from forebay.actors.gateway.names import Names
-from forebay.actors.gateway.operations import ContentT, Operation
+from forebay.actors.gateway.operations import ContentT, Operation, Wording
 from forebay.actors.gateway.provider import Provider, Target
 from forebay.actors.gateway.sizes import RequestSize
 from forebay.actors.scheduling.prices import Price, dearness
@@ -29,6 +30,8 @@ from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.listed_models import Capability
 from forebay.protocol.canonical.model_facts import ModelFacts
 from forebay.protocol.canonical.needs import Needs, doubts
+from forebay.protocol.dialects.base import UpstreamTraits
+from forebay.protocol.jsontext import InvalidJson
 
 MOST_TARGETS: Final = 16
 _OF_ONE_ACCOUNT: Final = 4
@@ -39,6 +42,8 @@ _MOST_LISTS: Final = 64
 _AT_A_TIME: Final = 250
 """Models, before others have a turn."""
 _MOST_DOUBTS: Final = 99
+_MOST_LOOKED_AT: Final = 500
+"""For better ones, once there are enough."""
 _USUAL_CONTEXT: Final = 8192
 """Tokens that whatever is served takes, though nobody says."""
 _NO_SIZE: Final = RequestSize(0)
@@ -61,6 +66,51 @@ class _Ranking:
     candidates: tuple[Candidate, ...]
     doubts: bytes
     """How many capabilities nobody says that each of them has."""
+
+
+class _Use(IntEnum):
+    """Of what use one is for an operation, the best first."""
+
+    GOOD = 0
+    OUT = 1
+    """None for now."""
+    DEAF = 2
+    """It can't be told what is meant."""
+    NONE = 3
+    """It has no API for it."""
+
+
+class _Suiting(Generic[ContentT]):
+    """Who can be asked for one operation. Thousands of models are alike in that: one of each kind
+    and traits is looked at."""
+
+    def __init__(self, operation: Operation[ContentT]) -> None:
+        self._operation = operation
+        self._known: dict[tuple[Provider, int, bool], tuple[UpstreamTraits, _Use]] = {}
+
+    def use_of(self, candidate: Candidate) -> _Use:
+        provider, model_id = candidate.provider, candidate.model_id
+        traits = provider.traits_of(model_id)
+        key = (provider, id(traits), provider.profile.completes_text(model_id))
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = traits, self._look_at(candidate.target())
+        return known[1]
+
+    def _look_at(self, target: Target) -> _Use:
+        if not self._operation.served_by(target):
+            return _Use.NONE
+        if self._operation.unfollowed_links(target):
+            return _Use.GOOD  # it will get the images themselves
+        return _Use.GOOD if any(map(_says, self._operation.wordings(target))) else _Use.DEAF
+
+
+def _says(wording: Wording) -> bool:
+    try:
+        wording.dropped()
+    except (ApiFailure, InvalidJson, RecursionError):
+        return False
+    return True
 
 
 class AutoChoice:
@@ -154,30 +204,33 @@ class AutoChoice:
     def _chosen(
         self, ranking: _Ranking, wanted: Wanted, operation: Operation[ContentT] | None
     ) -> tuple[Target, ...]:
-        """The first that surely fit; else of those that may; and those that are taken out only
-        where there is nobody else."""
-        serves: dict[Provider, bool] = {}
-        by_doubt: dict[tuple[bool, int], list[Target]] = {}
-        least = _MOST_DOUBTS
-        for candidate, doubtful in zip(ranking.candidates, ranking.doubts, strict=True):
-            if least < doubtful or len(by_doubt.get((False, doubtful), ())) == MOST_TARGETS:
+        """The first that surely fit; else of those that may. Those that are taken out, or can't be
+        told what is meant, only where there is nobody else."""
+        suiting = None if operation is None else _Suiting(operation)
+        found: dict[tuple[_Use, int], list[Target]] = {}
+        least, is_enough = _MOST_DOUBTS, False
+        for number, (candidate, doubtful) in enumerate(
+            zip(ranking.candidates, ranking.doubts, strict=True)
+        ):
+            if least < doubtful or len(found.get((_Use.GOOD, doubtful), ())) == MOST_TARGETS:
                 break  # all that come now are no better
-            provider = candidate.provider
+            if is_enough and number > _MOST_LOOKED_AT:
+                break
             fit = self._fit(candidate, wanted)
-            if fit is None or not serves.get(provider, True):
+            if fit is None:
                 continue
-            target = candidate.target()
-            if operation is not None and provider not in serves:
-                serves[provider] = operation.served_by(target)
-                if not serves[provider]:
-                    continue
-            is_out = candidate.is_out
-            found = by_doubt.setdefault((is_out, doubtful + fit), [])
-            if len(found) < MOST_TARGETS:
-                found.append(target)
-            if not is_out:
+            use = _Use.GOOD if suiting is None else suiting.use_of(candidate)
+            if use is _Use.NONE:
+                continue
+            if use is _Use.GOOD and candidate.is_out:
+                use = _Use.OUT
+            chosen = found.setdefault((use, doubtful + fit), [])
+            if len(chosen) < MOST_TARGETS:
+                chosen.append(candidate.target())
+            if use is _Use.GOOD:
                 least = min(least, doubtful + fit)
-        return tuple(by_doubt[min(by_doubt)]) if by_doubt else ()
+                is_enough = is_enough or len(chosen) == MOST_TARGETS
+        return tuple(found[min(found)]) if found else ()
 
     def _fit(self, candidate: Candidate, wanted: Wanted) -> int | None:
         """Whether it takes the prompt and gives the answer: 0 it does, 1 it may; None: surely

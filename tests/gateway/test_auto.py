@@ -13,7 +13,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from imitation import Imitated, Imitation, Received
-from imitations.answering import openai_chat
+from imitations.answering import openai_chat, whole
 from trio.testing import MockClock, wait_all_tasks_blocked
 from worlds import GATEWAY, World, open_world
 
@@ -348,6 +348,44 @@ async def test_those_who_wait_for_auto_move_to_what_is_configured_then(
             await wait_all_tasks_blocked()
             await world.gateway.apply({"providers": after})
         assert targets == ["b/m", "a/m"]
+
+
+async def test_who_cant_be_told_what_is_meant_is_chosen_only_where_there_is_no_other(
+    autojump_clock: MockClock,
+) -> None:
+    """A tool that only one provider runs, among twenty cheaper models that know of no such tool."""
+    providers: dict[str, dict[str, object]] = {
+        f"p{number}": provider(f"p{number}", {f"m{each}": priced(0) for each in range(4)})
+        for number in range(5)
+    }
+    openai = {
+        "kind": "openai",
+        "base_url": "http://openai.test/v1",
+        "api_key": "sk-12345678",
+        "targets": {"gpt-5": priced(20)},
+    }
+    answer = {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "model": "gpt-5",
+        "status": "completed",
+        "output": [],
+    }
+    server = Imitation({"POST /v1/responses": whole(answer)})
+    body: JsonObject = {"model": "auto", "input": "hi", "tools": [{"type": "web_search"}]}
+    hosts = {f"{name}.test": answering().serve for name in providers}
+    async with open_world(
+        {"providers": {**providers, "openai": openai}, "auto": NEEDED},
+        sandboxes={},
+        hosts={**hosts, "openai.test": server.serve},
+    ) as world:
+        found = await world.client.post(f"{GATEWAY}/v1/responses", json=body)
+        assert found.headers.get("x-forebay-target") == "openai/gpt-5", found.text
+    async with open_world({"providers": providers}, sandboxes={}, hosts=hosts) as world:
+        refused = await world.client.post(f"{GATEWAY}/v1/responses", json=body)
+        assert refused.status_code == 400
+        assert "web_search" in said_in(refused)
 
 
 async def test_accounts_that_are_out_are_chosen_only_where_there_is_no_other(

@@ -13,7 +13,8 @@ from trio.testing import MockClock
 
 from forebay.actors.config import parse_settings
 from forebay.actors.gateway.ability import able_targets
-from forebay.actors.gateway.catalog import Catalog
+from forebay.actors.gateway.auto_choice import MOST_TARGETS
+from forebay.actors.gateway.catalog import Catalog, Resolution
 from forebay.actors.gateway.chat_operation import ChatOperation
 from forebay.actors.gateway.eligibility import eligible_targets
 from forebay.actors.gateway.jobs import Client, Job
@@ -40,6 +41,10 @@ def catalog_of(models: int) -> Catalog:
         for each in range(models)
     )
     return Catalog(settings, {"up": up})
+
+
+async def resolved(catalog: Catalog, model: str, request: ChatRequest = REQUEST) -> Resolution:
+    return await catalog.resolve(model, NO_DIALECT, CLIENT, ChatOperation(request))
 
 
 async def route(catalog: Catalog, model: str) -> None:
@@ -87,6 +92,19 @@ def test_auto_costs_no_more_with_ten_thousand_models_once_it_has_looked_at_them(
     trio.run(route, many, "auto")
     of_few, of_many = (best(partial(trio.run, route_all, catalog)) for catalog in (few, many))
     assert of_many < 2 * of_few
+
+
+async def test_of_thousands_that_are_in_doubt_or_out_few_are_taken_up() -> None:
+    """A target is more than a line in a list: it has gates, estimates and a place in its pool."""
+    catalog = catalog_of(10_000)
+    (up,) = {target.provider for target in (await resolved(catalog, "up/m0")).targets}
+    before = len(up.targets)
+    long = ChatRequest(model="auto", turns=(user_turn("word " * 5000),))
+    assert len((await resolved(catalog, "auto", long)).targets) == MOST_TARGETS
+    assert len(up.targets) <= before + MOST_TARGETS + 1
+    up.take_out("no credit")
+    assert len((await resolved(catalog, "auto")).targets) == MOST_TARGETS
+    assert len(up.targets) <= before + 2 * MOST_TARGETS + 1
 
 
 async def test_looking_at_ten_thousand_models_stops_nobody_else(
