@@ -65,42 +65,52 @@ class PlainQueue:
         model = _resolution(provider).model
         self.lane: WaitingLane = model.lane((target,))
         self.pool = provider.pool
-        self.granted: deque[Grant] = deque()
+        self.granted: deque[tuple[_PlainPlace, Grant]] = deque()
         self._keys = [FlowKey(f"c{n}", TrafficClass.INTERACTIVE) for n in range(CLIENTS)]
         self._turns = itertools.cycle(self._keys)
 
     def join(self, now: float) -> None:
         key = next(self._turns)
-        flow = self.lane.flows.get(key)
+        lane = self.lane
+        flow = lane.flows.get(key)
         if flow is None:
-            flow = self.lane.flows[key] = ChannelFlow(key, 1.0)
+            flow = lane.flows[key] = ChannelFlow(key, 1.0)
+        place = _PlainPlace(self.granted, flow)
+        lane.count_in(flow, place)
         behind = flow.head() is not None
-        flow.put_in_front(_PlainPlace(self.granted))
+        flow.put_in_front(place)
         if behind:
             return
-        for pool in self.lane.pools:
+        for pool in lane.pools:
             if flow.enrolled:
                 pool.refresh(flow)
             else:
-                pool.enrol(flow, self.lane)
+                pool.enrol(flow, lane)
         flow.enrolled = True
-        self.pool.pump_for(self.lane, now)
+        self.pool.pump_for(lane, now)
 
     def serve_one(self, now: float) -> None:
-        grant = self.granted.popleft()
+        place, grant = self.granted.popleft()
+        flow = place.stands_in_flow
+        self.lane.count_out(flow, place)
+        if not flow.waiting:
+            if flow.enrolled:
+                self.lane.emptied(flow)
+            del self.lane.flows[flow.key]
         grant.accepted(now)
         grant.finish(Outcome(ending=Ending.SERVED, tokens=900.0), served=True, now=now)
 
 
 class _PlainPlace(Place):
-    __slots__ = ("_granted",)
+    __slots__ = ("_granted", "stands_in_flow")
 
-    def __init__(self, granted: deque[Grant]) -> None:
+    def __init__(self, granted: deque[tuple[_PlainPlace, Grant]], flow: ChannelFlow) -> None:
         super().__init__(Demand(1000.0, 300.0))
         self._granted = granted
+        self.stands_in_flow = flow
 
     def granted(self, grant: Grant) -> None:
-        self._granted.append(grant)
+        self._granted.append((self, grant))
 
 
 def _provider() -> Provider:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.jobs import Claim
@@ -13,6 +13,9 @@ from forebay.actors.scheduling.targets import PoolTarget
 
 Reroute: TypeAlias = Callable[[], Awaitable[tuple[Resolution, Iterable[Target]]]]
 """Finds anew what the name of a job's model stands for, and who can serve it."""
+
+
+_NONE: Final[frozenset[PoolTarget]] = frozenset()
 
 
 class Candidates:
@@ -32,7 +35,7 @@ class Candidates:
         self._targets = {target.pooled: target for target in targets}
         self._able: Mapping[PoolTarget, Target] = self._targets
         """Without those that are left out."""
-        self._left_out: set[PoolTarget] = set()
+        self._left_out: frozenset[PoolTarget] = _NONE
         self._reroute = reroute
 
     def __getitem__(self, pooled: PoolTarget) -> Target:
@@ -59,14 +62,14 @@ class Candidates:
         self._resolution, targets = await self._reroute()
         self._targets = {target.pooled: target for target in targets}
         if self._targets.keys() <= self._left_out:
-            self._left_out.clear()
+            self._left_out = _NONE
         self._see_who_is_able()
 
     def leave_out(self, pooled: PoolTarget) -> bool:
         """Ask this one no more, if another one can be asked; whether that is so."""
         if all(each is pooled or each.out is not None for each in self._able):
             return False
-        self._left_out.add(pooled)
+        self._left_out |= {pooled}
         self._see_who_is_able()
         return True
 
@@ -110,6 +113,7 @@ class Candidates:
             demands=demands if len(demands) > 1 and len(set(demands.values())) > 1 else None,
             conversation=claim.conversation,
             streams=claim.streams,
+            deadline=claim.deadline,
         )
         claim.outlook.watch(place)
         return place

@@ -46,6 +46,7 @@ _MOST_FAILURES: Final = 3
 """Calls of one job that may break before its client is told; refusals, and calls of which nothing
 was sent, don't count."""
 
+_NOWHERE: Final[frozenset[Route]] = frozenset()
 _TOO_LONG: Final = frozenset({ErrorKind.TOO_LARGE, ErrorKind.CONTEXT_OVERFLOW})
 
 
@@ -56,6 +57,11 @@ class Permit:
     target that has room then. It ends by :meth:`settle`, :meth:`abandon` or :meth:`return_unused`,
     whichever comes first; all of these are synchronous, so none can be cancelled.
     """
+
+    __slots__ = (
+        "_attempts", "_candidates", "_claim", "_failed_at", "_failures", "_goes_on", "_grant",
+        "_place", "_started_at", "_target",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -77,7 +83,7 @@ class Permit:
         self._started_at = claim.arrived_at
         self._attempts = 0
         self._failures = 0
-        self._failed_at: set[Route] = set()
+        self._failed_at: frozenset[Route] = _NOWHERE
         self._goes_on = False
         """It asks for the rest of an answer: who rejects that is not the judge of the request."""
 
@@ -328,7 +334,7 @@ class Permit:
             return ending
         route = self.grant.route
         is_news = route not in self._failed_at
-        self._failed_at.add(route)
+        self._failed_at |= {route}
         return ending if is_news else Ending.ABANDONED
 
     def _finish(self, failure: CallFailure, begun: Spent | None = None) -> None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from math import inf
+from typing import Final, TypeAlias
 
 import trio
 
@@ -23,6 +24,9 @@ from forebay.actors.scheduling.lanes import Lane
 from forebay.actors.scheduling.pool import Pool
 from forebay.actors.scheduling.preferences import Preference
 from forebay.actors.scheduling.targets import PoolTarget
+
+
+_WAITING: Final = TicketState.WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class ServedElsewhere(Exception):
 class Place(Ticket):
     """One job's place, and the slot in which its grant arrives."""
 
-    __slots__ = ("_flow", "_lane", "answered", "grant")
+    __slots__ = ("_answered", "_flow", "_lane", "grant")
 
     def __init__(
         self,
@@ -85,12 +89,30 @@ class Place(Ticket):
         demands: Mapping[PoolTarget, Demand] | None = None,
         conversation: int | None = None,
         streams: bool = False,
+        deadline: float = inf,
     ) -> None:
-        super().__init__(demand, demands=demands, conversation=conversation, streams=streams)
-        self.answered = trio.Event()
+        super().__init__(
+            demand,
+            demands=demands,
+            conversation=conversation,
+            streams=streams,
+            deadline=deadline,
+        )
+        self._answered: trio.Event | None = None
+        """Only if somebody waits for it, or it was set."""
         self.grant: Grant | None = None
         self._lane: WaitingLane | None = None
         self._flow: ChannelFlow | None = None
+
+    @property
+    def answered(self) -> trio.Event:
+        """Set when a grant is there, or none will come here."""
+        event = self._answered
+        if event is None:
+            event = self._answered = trio.Event()
+            if self.grant is not None:
+                event.set()
+        return event
 
     def stands_in(self, lane: WaitingLane, flow: ChannelFlow) -> None:
         """It begins to wait there."""
@@ -99,7 +121,7 @@ class Place(Ticket):
     def prospect(self) -> Prospect | None:
         """What it has to expect now. None: it does not wait, or nothing can be said."""
         lane, flow = self._lane, self._flow
-        if lane is None or flow is None or self.state is not TicketState.WAITING:
+        if lane is None or flow is None or self.state is not _WAITING:
             return None
         return _prospect(forecast(lane, flow, self, trio.current_time()))
 
@@ -110,13 +132,14 @@ class Place(Ticket):
 
     def granted(self, grant: Grant) -> None:
         self.grant = grant
-        self.answered.set()
+        if self._answered is not None:
+            self._answered.set()
 
     def reopen(self) -> None:
         """Wait again."""
-        self.state = TicketState.WAITING
+        self.state = _WAITING
         self.grant = None
-        self.answered = trio.Event()
+        self._answered = None
 
     def abandon(self) -> None:
         """Nobody will use the grant that came in the moment of leaving, if one did."""
@@ -137,8 +160,11 @@ class Outlook:
 
     def watch(self, place: Place) -> None:
         """One of the jobs has this place."""
-        still_there = (each for each in self._places if each.state is not TicketState.GONE)
-        self._places = (*still_there, place)
+        if self._places:
+            still_there = (each for each in self._places if each.state is not TicketState.GONE)
+            self._places = (*still_there, place)
+        else:
+            self._places = (place,)
 
     def prospect(self) -> Prospect | None:
         """Of the job that is expected to start last. None: none waits."""
@@ -160,7 +186,7 @@ class ChannelFlow(Flow):
     def head(self) -> Place | None:
         while self._front:
             place = self._front[0][1]
-            if place.state is TicketState.WAITING:
+            if place.state is _WAITING:
                 return place
             heapq.heappop(self._front)
         if self._channel is None:
@@ -195,7 +221,7 @@ class ChannelFlow(Flow):
             # In this order, so that senders are told that nobody receives any more.
             receiver.close()
             sender.close()
-        front = [place for _, place in self._front if place.state is TicketState.WAITING]
+        front = [place for _, place in self._front if place.state is _WAITING]
         self._front.clear()
         return front
 
@@ -234,10 +260,11 @@ class WaitingLane(Lane):
             if deadline <= trio.current_time():
                 # Who does not wait at all stands in nobody's way, not for a moment.
                 return self._answer(place, flow)
-            with trio.move_on_at(deadline):
+            with trio.CancelScope(deadline=deadline):
                 if not in_front:
                     await flow.stand_behind(place)
-                await place.answered.wait()
+                if place.grant is None:
+                    await place.answered.wait()
             return self._answer(place, flow)
         except trio.BrokenResourceError:
             raise self._end() from None
@@ -279,7 +306,7 @@ class WaitingLane(Lane):
                 self._let_pools_look_at(place)
             else:
                 self.ring()
-            with trio.move_on_at(deadline):
+            with trio.CancelScope(deadline=deadline):
                 await place.answered.wait()
             return self._answer(place, flow)
         except trio.Cancelled:
@@ -342,7 +369,7 @@ class WaitingLane(Lane):
         flow.enrolled = True
 
     def _leave(self, flow: ChannelFlow, place: Place) -> None:
-        was_waiting = place.state is TicketState.WAITING
+        was_waiting = place.state is _WAITING
         if was_waiting:
             place.state = TicketState.GONE
         self.count_out(flow, place)

@@ -7,7 +7,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
-from typing import TYPE_CHECKING
+from itertools import islice
+from math import inf
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
 from forebay.actors.scheduling.gates import NOTHING_AHEAD, Backlog, Demand
 
@@ -53,6 +56,7 @@ class TicketState(Enum):
     """Its job does not wait any more: the client left, or its time was up."""
 
 
+_WAITING: Final = TicketState.WAITING
 _arrivals: Iterator[int] = itertools.count()
 
 
@@ -63,6 +67,7 @@ class Ticket(ABC):
         "arrival",
         "calls_before",
         "conversation",
+        "deadline",
         "demand",
         "demands",
         "state",
@@ -77,6 +82,7 @@ class Ticket(ABC):
         demands: Mapping[PoolTarget, Demand] | None = None,
         conversation: int | None = None,
         streams: bool = False,
+        deadline: float = inf,
     ) -> None:
         self.arrival = next(_arrivals)
         self.demand = demand
@@ -87,11 +93,13 @@ class Ticket(ABC):
         """Jobs that begin alike have the same; None: nothing is known to begin like it."""
         self.streams = streams
         """Its answer comes little by little."""
+        self.deadline = deadline
+        """When it gives up waiting, on the clock of all ``now``."""
         self.calls_before = 0.0
         """How many jobs have come to its flow before it, from any beginning."""
         self.tokens_before = 0.0
         """What they were thought to take."""
-        self.state = TicketState.WAITING
+        self.state = _WAITING
 
     def demand_at(self, target: PoolTarget) -> Demand:
         demands = self.demands
@@ -100,6 +108,9 @@ class Ticket(ABC):
     @abstractmethod
     def granted(self, grant: Grant) -> None:
         """The job may start. Synchronous; called once per wait, in state GRANTED."""
+
+
+_arrival: Final = attrgetter("arrival")
 
 
 class Flow(ABC):
@@ -111,6 +122,8 @@ class Flow(ABC):
         self.weight = weight
         self.waiting = 0
         """Jobs that wait here, wherever they stand."""
+        self._tickets: dict[Ticket, None] = {}
+        """Theirs. In the order in which they came, but for those that came back."""
         self.last_arrival = 0
         self.tokens = 0.0
         """What they are thought to take, input and output together."""
@@ -132,6 +145,7 @@ class Flow(ABC):
                 waited there with it; whoever came later comes after it.
         """
         demand = ticket.demand
+        self._tickets[ticket] = None
         self.waiting += 1
         self.tokens += demand.tokens
         self.output += demand.output
@@ -154,6 +168,7 @@ class Flow(ABC):
 
     def count_out(self, ticket: Ticket) -> None:
         """It does not wait here any more."""
+        del self._tickets[ticket]
         self.waiting -= 1
         if self.waiting:
             self.tokens -= ticket.demand.tokens
@@ -187,6 +202,34 @@ class Flow(ABC):
         if arrival >= self.last_arrival:
             return self.backlog()
         return self.backlog() * ((arrival - head.arrival) / (self.last_arrival - head.arrival))
+
+    def staying(
+        self,
+        now: float,
+        *,
+        first: float,
+        pace: float,
+        before: float = inf,
+        most_looked_at: int,
+    ) -> Backlog:
+        """What waits here without the jobs that will have given up before their turn.
+
+        Args:
+            first: seconds until the first of them starts.
+            pace: seconds between their starts.
+            before: of what came before this number.
+            most_looked_at: of more jobs, evenly chosen ones stand for all.
+        """
+        step = 1 + len(self._tickets) // most_looked_at
+        calls = tokens = output = 0.0
+        for ticket in islice(sorted(self._tickets, key=_arrival), 0, None, step):
+            if ticket.arrival >= before:
+                break
+            if ticket.state is _WAITING and ticket.deadline >= now + first + calls * pace:
+                calls += step
+                tokens += ticket.demand.tokens * step
+                output += ticket.demand.output * step
+        return Backlog(calls, tokens, output)
 
     @abstractmethod
     def head(self) -> Ticket | None:

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 
 from forebay.actors.scheduling.flows import Flow, Ticket
 from forebay.actors.scheduling.gates import NOTHING_AHEAD, Backlog, Demand, Gate
 from forebay.actors.scheduling.lanes import Lane
 from forebay.actors.scheduling.pool import Pool
-from forebay.actors.scheduling.queue_ahead import QueueAhead, queue_ahead
+from forebay.actors.scheduling.queue_ahead import Horizon, QueueAhead, queue_ahead
 from forebay.actors.scheduling.targets import PoolTarget, Route
 
 _MOST_PARTS = 16
 """Into which what is ahead is dealt out among several ways."""
 _ROUNDS = 4
 """To find out how much of what draws on the same account is held back elsewhere meanwhile."""
+_ROUNDS_OF_LEAVING = 4
+"""To find out who will have given up before the job's turn, which comes earlier for that."""
+_SETTLED = 0.02
+"""Of the wait: a change by less is no reason to ask again."""
+_MOST_LOOKED_AT = 512
+"""Jobs of its own client, that are asked when they give up."""
 _LEAST_PACE = 0.1
 """Calls: of a target that has served none of late."""
 
@@ -43,7 +49,7 @@ class Forecast:
 def forecast(lane: Lane, flow: Flow, ticket: Ticket, now: float) -> Forecast | None:
     """For a job that waits in ``flow`` of ``lane``. None: no target is left to serve it,
     or there is one without any limits."""
-    return _forecast(lane, flow, flow.before(ticket), ticket.arrival, ticket, now)
+    return _forecast(_Asked(lane, flow, ticket, ticket.arrival), flow.before(ticket), now)
 
 
 def first_forecast(lane: Lane, flow: Flow, now: float) -> Forecast | None:
@@ -60,24 +66,57 @@ def last_forecast(lane: Lane, flow: Flow, now: float) -> Forecast | None:
         return None
     backlog = flow.backlog()
     ahead = backlog * max(0.0, 1 - 1 / max(1.0, backlog.calls))
-    return _forecast(lane, flow, ahead, flow.last_arrival, head, now)
+    return _forecast(_Asked(lane, flow, head, flow.last_arrival), ahead, now)
 
 
-def _forecast(
-    lane: Lane,
-    flow: Flow,
-    own: Backlog,
-    arrival: float,
-    like: Ticket,
-    now: float,
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The job that a forecast is for."""
+
+    lane: Lane
+    flow: Flow
+    like: Ticket
+    """It, or one like it."""
+    arrival: float
+    """Its number."""
+
+
+def _forecast(asked: _Asked, own: Backlog, now: float) -> Forecast | None:
+    """
+    Args:
+        own: what waits in front of the job in its flow.
+    """
+    expected = _forecast_if_all_stay(asked, own, None, now)
+    for _ in range(_ROUNDS_OF_LEAVING):
+        # Who is still there at its turn follows from when that is, and the other way round.
+        if expected is None or not 0 < expected.seconds < inf:
+            break
+        seconds = expected.seconds
+        pace = seconds / (own.calls + 0.5)
+        own = asked.flow.staying(
+            now,
+            first=0.5 * pace,
+            pace=pace,
+            before=asked.arrival,
+            most_looked_at=_MOST_LOOKED_AT,
+        )
+        expected = _forecast_if_all_stay(asked, own, Horizon(now, seconds), now)
+        if expected is None or abs(expected.seconds - seconds) <= _SETTLED * seconds:
+            break
+    return expected
+
+
+def _forecast_if_all_stay(
+    asked: _Asked, own: Backlog, horizon: Horizon | None, now: float
 ) -> Forecast | None:
+    lane = asked.lane
     targets = [target for target in lane.targets if target.out is None]
     queues = {
-        pool: queue_ahead(pool, flow, own, arrival)
+        pool: queue_ahead(pool, asked.flow, own, asked.arrival, horizon)
         for pool in dict.fromkeys(target.pool for target in targets)
     }
     ways = [
-        _Way(target, route, queues[target.pool].by_lane.get(lane, NOTHING_AHEAD), like)
+        _Way(target, route, queues[target.pool].by_lane.get(lane, NOTHING_AHEAD), asked.like)
         for target in targets
         for route in target.routes
     ]

@@ -122,9 +122,11 @@ class FlowOrder:
     def _rank(self, entry: Entry) -> Rank:
         standing, arrival = entry.standing, entry.arrival
         share, shares = standing.share, self._shares
-        opens_at = share.counter - share.usual / 2
+        is_new = share.is_new
+        # What others use tells nothing of whose turn it is among those who are new.
+        opens_at = share.counter if is_new else share.counter - share.usual / 2
         age = standing.oldest() if standing.is_mixed else arrival
-        if opens_at <= shares.window_end or share.is_new:
+        if is_new or opens_at <= shares.window_end:
             turn = shares.round_of(share)
             if opens_at < shares.window_start:
                 return False, turn, _LATE, opens_at, age, entry.precedence, arrival

@@ -151,6 +151,8 @@ class PoolQueue:
         standing.leave(flow)
         if not standing.flows:
             del self._standings[standing.share]
+            if not standing.taken:
+                self.turnover.gave_up(flow.key.traffic_class)
         enrolment.clients.leave(standing.share)
         self._class_shares.leave(enrolment.class_share)
         if not self.enrolled:

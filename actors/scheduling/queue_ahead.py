@@ -27,6 +27,8 @@ from forebay.actors.scheduling.standing import Standing
 
 _MOST_CLIENTS = 128
 """Whose counters one question looks at; of more, evenly chosen ones stand for all."""
+_MOST_JOBS = 32
+"""Of one other client, that are asked when they give up."""
 _MOST_COMING = 0.995
 """Of all work until the job's turn: what may be of clients that are still to come."""
 
@@ -66,18 +68,31 @@ class _Sum:
         self.output *= factor
 
 
-def queue_ahead(pool: Pool, flow: Flow, own: Backlog, arrival: float) -> QueueAhead:
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """When the job is thought to start: who gives up before its own turn until then does not go
+    before it."""
+
+    now: float
+    seconds: float
+    """From now."""
+
+
+def queue_ahead(
+    pool: Pool, flow: Flow, own: Backlog, arrival: float, horizon: Horizon | None = None
+) -> QueueAhead:
     """What ``pool`` grants before a job of ``flow``.
 
     Args:
-        own: what waits in front of the job in its flow.
+        own: what waits in front of the job in its flow, and will still be there at its turn.
         arrival: its number.
+        horizon: None: nobody gives up.
     """
     queue = pool.queue
     standing = queue.standing_of(flow)
     if standing is None:
         return QueueAhead()
-    count = _Count(queue, flow, standing)
+    count = _Count(queue, flow, standing, horizon)
     count.add_own(own, arrival)
     count.add_clients(arrival)
     count.add_those_to_come()
@@ -91,10 +106,13 @@ def queue_ahead(pool: Pool, flow: Flow, own: Backlog, arrival: float) -> QueueAh
 class _Count:
     """Adds up what goes before one job."""
 
-    def __init__(self, queue: PoolQueue, flow: Flow, standing: Standing) -> None:
+    def __init__(
+        self, queue: PoolQueue, flow: Flow, standing: Standing, horizon: Horizon | None
+    ) -> None:
         self.waiting = 0.0
         self.by_lane: defaultdict[Lane, _Sum] = defaultdict(_Sum)
         self._queue = queue
+        self._horizon = horizon
         self._flow = flow
         self._standing = standing
         self._class = standing.traffic_class
@@ -105,6 +123,7 @@ class _Count:
         self._other_class: list[Standing] = []
         self._scale = 1.0
         """For how many clients each stands that is looked at."""
+        self._first_arrival: float | None = None
 
     def add_own(self, own: Backlog, arrival: float) -> None:
         """What the same client has before the job."""
@@ -139,16 +158,53 @@ class _Count:
             distance = (turn - _counter(other.share, kept)) / job
             if distance <= -0.5:
                 continue
+            left = self._still_there(other, waiting, distance, arrival)
             # Who has asked for so long is expected to ask for as long again.
-            most = waiting + other.taken
+            most = left + other.taken
             calls = jobs = min(float(floor(distance + 0.5)), most)
-            if calls < waiting and _nth_arrival(other, calls / waiting) < arrival:
+            if calls < left and _nth_arrival(other, calls / waiting) < arrival:
                 # Their counters are equal then, or nearly so, and the job came first. Large ones
                 # are met more often.
                 calls, jobs = calls + 1, min(most, jobs + unevenness)
             if calls:
-                self.waiting += min(calls, waiting) * step
+                self.waiting += min(calls, left) * step
                 self._add_part(other, calls * step / waiting, jobs * step / waiting)
+
+    def _still_there(
+        self, other: Standing, waiting: float, distance: float, arrival: float
+    ) -> float:
+        """How many jobs of another client will not have given up before their turn. It only matters
+        where most of them would be granted before the job.
+
+        Args:
+            waiting: all of them.
+            distance: so many of them go before the job.
+            arrival: of the job.
+        """
+        horizon = self._horizon
+        if horizon is None or 2 * (distance + 1) < waiting:
+            return waiting
+        if distance < 1:
+            # All have their turns in the order in which they came.
+            since = self._oldest()
+            come = _arrival_of(other) - since
+            pace = horizon.seconds
+            first = pace * min(1.0, come / max(1.0, arrival - since))
+        else:
+            pace = horizon.seconds / (distance + 0.5)
+            first = 0.5 * pace
+        return sum(
+            flow.staying(horizon.now, first=first, pace=pace, most_looked_at=_MOST_JOBS).calls
+            for flow in other.flows
+        )
+
+    def _oldest(self) -> float:
+        """When the first job came of all that are looked at."""
+        if self._first_arrival is None:
+            step = int(self._scale)
+            looked_at = itertools.islice(self._queue.standings.values(), 0, None, step)
+            self._first_arrival = min(map(_arrival_of, looked_at), default=0.0)
+        return self._first_arrival
 
     def _add_part(self, other: Standing, calls: float, tokens: float) -> None:
         for flow in other.flows:
@@ -221,10 +277,14 @@ def _before_in_peer(flow: Flow, peer: Flow, arrival: float) -> Backlog:
     return peer.before_arrival(arrival)
 
 
+def _arrival_of(standing: Standing) -> float:
+    """When the first job came of one of a client's flows."""
+    head = next(iter(standing.flows)).head()
+    return inf if head is None else head.arrival
+
+
 def _nth_arrival(standing: Standing, part: float) -> float:
     """When the job came that has this part of its client's before it, if they came evenly."""
-    flow = next(iter(standing.flows))
-    head = flow.head()
-    if head is None:
-        return inf
-    return head.arrival + (flow.last_arrival - head.arrival) * part
+    first = _arrival_of(standing)
+    last = next(iter(standing.flows)).last_arrival
+    return inf if first == inf else first + (last - first) * part

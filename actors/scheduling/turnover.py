@@ -46,6 +46,12 @@ class Turnover:
         self._arrivals[traffic_class] += self._weight
         self._late[traffic_class].add(late if late > 0 else 0.0)
 
+    def gave_up(self, traffic_class: TrafficClass) -> None:
+        """A client that came has none waiting any more, and none was granted: it takes nothing
+        from others."""
+        count = self._arrivals[traffic_class] - self._weight
+        self._arrivals[traffic_class] = count if count > 0 else 0.0
+
     def granted(self, traffic_class: TrafficClass) -> None:
         self._weight *= _GROWTH
         self._grants[traffic_class] += self._weight

@@ -379,3 +379,59 @@ def test_a_forecast_is_cheap_however_many_wait() -> None:
         costs.append((time.thread_time() - began) / len(tickets))
     assert costs[1] < 4 * costs[0]
     assert costs[1] < 0.02
+
+
+# Jobs that will give up before their turn.
+
+
+def _half_impatient(patience: float) -> Callable[[Random], float]:
+    """Half of the jobs wait no longer than this."""
+    return lambda random: random.choice([patience, 1000.0])
+
+
+@pytest.mark.parametrize("clients", [1, 5, 20])
+def test_half_of_those_ahead_give_up_before_their_turn(clients: int) -> None:
+    pool, lane = one_target(_requests())
+    load = Workload(pool)
+    for number in range(clients):
+        load.keep_asking(lane, f"client-{number}", 120 // clients, max_wait=_half_impatient(10.0))
+    _is_honest(load)
+    assert load.gave_up > 500
+
+
+def test_tokens_of_mixed_sizes_half_of_which_give_up() -> None:
+    pool, lane = one_target(_tokens())
+    load = Workload(pool)
+    for number in range(5):
+        load.keep_asking(lane, f"client-{number}", 20, _mixed, max_wait=_half_impatient(15.0))
+    _is_honest(load)
+    assert load.gave_up > 500
+
+
+def test_half_of_the_clients_that_come_give_up() -> None:
+    """Twice as many as there is room for, each with one job."""
+    pool, lane = one_target(_requests())
+    load = Workload(pool)
+    patience = _half_impatient(12.0)
+
+    def come() -> None:
+        load.offer(lane, f"client-{load.random.randrange(10**6)}", max_wait=patience(load.random))
+        load.at(load.now + load.random.expovariate(3.6), come)
+
+    come()
+    _is_honest(load, every=31)
+    assert load.gave_up > 500
+
+
+@pytest.mark.parametrize("clients", [1, 7, 280])
+def test_a_crowd_that_came_at_once_and_half_of_which_gives_up(clients: int) -> None:
+    pool, lane = one_target(_requests())
+    load = Workload(pool)
+    patience = _half_impatient(15.0)
+    for number in range(280):
+        load.offer(lane, f"client-{number % clients}", max_wait=patience(load.random))
+    load.run(1.0)
+    load.predict(share=1.0)
+    load.run(300.0)
+    assert load.gave_up > 90
+    assert load.median_error() < _LARGEST_MEDIAN

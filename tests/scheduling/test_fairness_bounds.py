@@ -147,6 +147,26 @@ def test_a_newcomers_first_job_starts_within_a_job_of_each_other_client_and_of_e
         service.run(service.now + random.uniform(0, 3))
 
 
+@pytest.mark.parametrize(
+    "used",
+    [lambda random: 100.0, lambda random: random.uniform(20, 300)],
+    ids=["as expected", "more or less"],
+)
+def test_of_those_who_come_once_nobody_is_passed_by_who_comes_later(
+    used: Callable[[Random], float],
+) -> None:
+    """However many come, and whatever is thought of their jobs by then."""
+    random = Random(1)
+    pool, lane = one_target(SlotGate("slots", 2))
+    service = Service(pool, used=lambda ticket: used(random))
+    tickets = []
+    for number in range(800):
+        tickets.append(service.offer(lane, f"client-{number}"))
+        service.run(service.now + random.expovariate(4))
+    assert len(service.started) < 500
+    assert service.started == tickets[: len(service.started)]
+
+
 def test_a_client_has_one_counter_whatever_models_it_uses() -> None:
     """Who asks for five models of an account gets no more of it than who asks for one."""
     pool = Pool("pool", [SlotGate("slots", 3)])

@@ -88,3 +88,18 @@ def test_what_calls_keep_of_what_they_were_charged() -> None:
         turnover.settled(300.0, 120.0)
     assert turnover.kept == pytest.approx(0.4)
     assert turnover.unevenness == pytest.approx(50_000 / 200**2, rel=0.02)
+
+
+def test_clients_that_give_up_before_they_get_anything_are_no_newcomers() -> None:
+    turnover = Turnover()
+    for number in range(400):
+        turnover.came(INTERACTIVE, 0.0)
+        turnover.granted(INTERACTIVE)
+        if number % 4 == 0:
+            turnover.came(INTERACTIVE, 0.0)
+            turnover.gave_up(INTERACTIVE)
+    without = Turnover()
+    for _ in range(400):
+        without.came(INTERACTIVE, 0.0)
+        without.granted(INTERACTIVE)
+    assert turnover.newcomers(INTERACTIVE, 0) == pytest.approx(without.newcomers(INTERACTIVE, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from random import Random
 from statistics import median
 
@@ -50,6 +51,7 @@ class Workload(PoolLoop):
         self.predictions: list[Prediction] = []
         self.on_started: Callable[[Grant], None] = lambda grant: None
         self.started = 0
+        self.gave_up = 0
 
     def offer(
         self,
@@ -61,11 +63,13 @@ class Workload(PoolLoop):
         traffic_class: TrafficClass = INTERACTIVE,
         priority: Priority = Priority.NORMAL,
         demands: Mapping[PoolTarget, Demand] | None = None,
+        max_wait: float = inf,
         then: Callable[[], object] = lambda: None,
     ) -> None:
         """
         Args:
-            then: what happens when it is served.
+            max_wait: seconds, after which it gives up.
+            then: what happens when it is served, or has given up.
         """
 
         def granted(ticket: ListedTicket, grant: Grant) -> None:
@@ -87,8 +91,19 @@ class Workload(PoolLoop):
         ticket = ListedTicket(FlowKey(client, traffic_class, priority), tokens, granted)
         ticket.demands = demands
         ticket.offered_at = self.now
+        ticket.deadline = self.now + max_wait
         self.waiting[ticket] = lane
         lane.offer(ticket, weight=weight)
+
+        def give_up() -> None:
+            if ticket in self.waiting:
+                del self.waiting[ticket]
+                self.gave_up += 1
+                lane.cancel(ticket)
+                then()
+
+        if max_wait < inf:
+            self.at(ticket.deadline, give_up)
 
     def keep_asking(
         self,
@@ -100,6 +115,7 @@ class Workload(PoolLoop):
         weight: float = 1.0,
         traffic_class: TrafficClass = INTERACTIVE,
         demands: Mapping[PoolTarget, Demand] | None = None,
+        max_wait: Callable[[Random], float] = lambda random: inf,
     ) -> None:
         """A client with so many jobs at a time: as soon as one is served it asks for another."""
 
@@ -112,6 +128,7 @@ class Workload(PoolLoop):
                 weight=weight,
                 traffic_class=traffic_class,
                 demands=demands,
+                max_wait=max_wait(self.random),
                 then=ask,
             )
 
