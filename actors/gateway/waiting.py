@@ -25,7 +25,6 @@ from forebay.actors.scheduling.pool import Pool
 from forebay.actors.scheduling.preferences import Preference
 from forebay.actors.scheduling.targets import PoolTarget
 
-
 _WAITING: Final = TicketState.WAITING
 
 
