@@ -134,6 +134,10 @@ class Place(Ticket):
         if self._answered is not None:
             self._answered.set()
 
+    @property
+    def is_granted(self) -> bool:
+        return self.grant is not None
+
     def reopen(self) -> None:
         """Wait again."""
         self.state = _WAITING
@@ -262,8 +266,10 @@ class WaitingLane(Lane):
             with trio.CancelScope(deadline=deadline):
                 if not in_front:
                     await flow.stand_behind(place)
-                if place.grant is None:
+                if not place.is_granted:
                     await place.answered.wait()
+                else:
+                    await trio.lowlevel.checkpoint_if_cancelled()
             return self._answer(place, flow)
         except trio.BrokenResourceError:
             raise self._end() from None

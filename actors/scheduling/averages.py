@@ -8,7 +8,7 @@ from math import exp, sqrt
 class RunningMean:
     """The mean of values and how far they scatter."""
 
-    __slots__ = ("_count", "_least_weight", "_variance", "mean")
+    __slots__ = ("_count", "_first", "_least_weight", "_variance", "mean")
 
     def __init__(self, least_weight: float) -> None:
         """
@@ -16,6 +16,8 @@ class RunningMean:
             least_weight: of a new value, between 0 and 1; the first ones weigh more.
         """
         self._least_weight = least_weight
+        self._first = int(1 / least_weight)
+        """So many count alike."""
         self._count = 0
         self._variance = 0.0
         self.mean: float | None = None
@@ -34,10 +36,10 @@ class RunningMean:
             self.mean = value
             self._count = 1
             return
-        self._count += 1
-        weight = 1 / self._count
-        if weight < self._least_weight:
-            weight = self._least_weight
+        weight = self._least_weight
+        if self._count < self._first:
+            self._count += 1
+            weight = 1 / self._count
         error = value - self.mean
         self.mean += weight * error
         self._variance = (1 - weight) * (self._variance + weight * error * error)

@@ -8,7 +8,7 @@ dealt out among them as it will be: to whichever is free first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf
 
 from forebay.actors.scheduling.flows import Flow, Ticket
@@ -37,8 +37,8 @@ class Forecast:
     """What one job has to expect."""
 
     position: int
-    """1 and as many as wait now and are expected to start before it, at the account by which it
-    will be served, whatever they ask for."""
+    """1 and as many as wait now and would start before it, at the account by which it will be
+    served, whatever they ask for. Also those are counted that will have given up by then."""
     seconds: float
     target: PoolTarget
     """By which it will be served."""
@@ -100,8 +100,11 @@ def _forecast(asked: _Asked, own: Backlog, now: float) -> Forecast | None:
             before=asked.arrival,
             most_looked_at=_MOST_LOOKED_AT,
         )
-        expected = _forecast_if_all_stay(asked, own, Horizon(now, seconds), now)
-        if expected is None or abs(expected.seconds - seconds) <= _SETTLED * seconds:
+        again = _forecast_if_all_stay(asked, own, Horizon(now, seconds), now)
+        if again is None:
+            break
+        expected = replace(again, position=expected.position)
+        if abs(expected.seconds - seconds) <= _SETTLED * seconds:
             break
     return expected
 

@@ -47,7 +47,7 @@ class Grant:
             return
         pool = self.target.pool
         for gate in self._gates:
-            if gate.hears_of_accepted and not gate.is_dormant:
+            if not gate.is_dormant and gate.hears_of_accepted:
                 gate.accepted(self.call, now)
                 if gate in pool.blocked:
                     pool.look_again()
@@ -64,10 +64,14 @@ class Grant:
         self._finished = True
         self.target.in_flight -= 1
         self.route.load.calls -= 1
-        is_good = outcome.is_good
-        for gate in self._gates:
-            if not (is_good and gate.is_dormant):
-                gate.finish(self.call, outcome, now)
+        call = self.call
+        if outcome.is_good:
+            for gate in self._gates:
+                if not gate.is_dormant:
+                    gate.finish(call, outcome, now)
+        else:
+            for gate in self._gates:
+                gate.finish(call, outcome, now)
         used = self._charged if outcome.tokens is None else outcome.tokens
         self.target.pool.settle(
             self._share,

@@ -139,7 +139,8 @@ class Pool:
         """A grant ended, that was charged so many tokens and has used so many. What it held goes
         to the next job at once: a slot is not idle until somebody wakes."""
         self.queue.settle(share, class_share, charged=charged, used=used)
-        self.pump_at_once(now)
+        if self._grant_all(now) < self._wakes_at:
+            self.ring()
 
     def look_again(self) -> None:
         """What first jobs wait for may have changed."""
@@ -193,15 +194,22 @@ class Pool:
             aside: list[First] = []
             deferred_to_self = False
             while granted < _GRANTS_PER_PUMP and queue.enrolled:
-                if not queue.choices and (opens_at := self._bar_all(now)) > now:
-                    return opens_at
+                only_target = None
+                if not queue.choices:
+                    only_target = queue.only_target
+                    opens_at = self._bar_all(only_target, now)
+                    if opens_at > now:
+                        return opens_at
                 first = queue.first(self.blocked)
                 if first is None:
                     break
                 target, order, candidate = first
                 ticket = candidate.ticket
                 demand = ticket.demand_at(target)
-                ready, route, closed = target.readiness(demand, now)
+                if target is only_target and not self.blocked and len(target.routes) == 1:
+                    ready, route, closed = target.readiness_by_demand(demand, now)
+                else:
+                    ready, route, closed = target.readiness(demand, now)
                 if ready > now or route is None:
                     self.blocked.update(closed)
                     self.barring.add(ticket)
@@ -239,12 +247,16 @@ class Pool:
             elif not deferred_to_self or before == (len(self.blocked), granted):
                 return wake
 
-    def _bar_all(self, now: float) -> float:
+    def _bar_all(self, only_target: PoolTarget | None, now: float) -> float:
         """When a gate opens that is closed to all who wait, where there is one: then there is no
         need to know whose turn it is. To be asked while no job has a choice of targets, so that
-        nobody asks who else was barred."""
-        target = self.queue.only_target
-        for gate in self._gates if target is None else target.gates_alike_for_all():
+        nobody asks who else was barred.
+
+        Args:
+            only_target: that all wait for.
+        """
+        gates = self._gates if only_target is None else only_target.gates_alike_for_all()
+        for gate in gates:
             if not gate.is_dormant and gate.same_for_all:
                 opens_at = gate.ready_at(_ANY_DEMAND, now)
                 if opens_at > now:

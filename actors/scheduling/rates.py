@@ -96,8 +96,10 @@ class RateGate(Gate):
         self._kept = KeptShare()
 
     def ready_at(self, demand: Demand, now: float) -> float:
-        amount = 1.0 if self._counts_calls else demand.of(self.unit)
-        return self._bucket.ready_at(amount, now)
+        bucket = self._bucket
+        if self._counts_calls:
+            return bucket.ready_at(1.0, now)
+        return bucket.ready_at(demand.of(self.unit), now)
 
     def take(self, call: Call, now: float) -> None:
         self._bucket.take(1.0 if self._counts_calls else call.demand.of(self.unit), now)

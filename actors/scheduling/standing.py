@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Collection
 from math import inf
 
-from forebay.actors.scheduling.flows import Flow, Priority, TrafficClass
+from forebay.actors.scheduling.flows import Flow, TrafficClass
 from forebay.actors.scheduling.shares import Share
 
 _serials = itertools.count()
@@ -24,7 +24,7 @@ _SMALL = 16
 class Standing:
     """Of one client and class, while it has jobs waiting."""
 
-    __slots__ = ("_by_age", "_flows", "_priorities", "is_mixed", "share", "taken")
+    __slots__ = ("_by_age", "_flows", "is_mixed", "share", "taken")
 
     def __init__(self, share: Share[str]) -> None:
         self.share = share
@@ -33,7 +33,6 @@ class Standing:
         self.is_mixed = False
         """Whether its flows differ in priority. While they don't, each stands by its own age."""
         self._flows: dict[Flow, None] = {}
-        self._priorities: dict[Priority, int] = {}
         self._by_age: list[tuple[float, int, Flow]] = []
         """Arrivals of first jobs as they were noted, which may have gone since; only while the
         priorities are mixed."""
@@ -53,14 +52,13 @@ class Standing:
 
     def enter(self, flow: Flow) -> bool:
         """``flow`` begins to have jobs waiting; whether that brings the others forward."""
-        self._flows[flow] = None
-        priority = flow.key.priority
-        self._priorities[priority] = self._priorities.get(priority, 0) + 1
-        if len(self._flows) == 1:
+        flows = self._flows
+        flows[flow] = None
+        if len(flows) == 1:
             return False
         if self.is_mixed:
             return self.note(flow)
-        if len(self._priorities) == 1:
+        if next(iter(flows)).precedence == flow.precedence:
             return False
         self.is_mixed = True
         self._tidy()
@@ -69,11 +67,7 @@ class Standing:
     def leave(self, flow: Flow) -> None:
         """``flow`` has no job waiting any more."""
         del self._flows[flow]
-        priority = flow.key.priority
-        self._priorities[priority] -= 1
-        if not self._priorities[priority]:
-            del self._priorities[priority]
-        if len(self._priorities) <= 1:
+        if self.is_mixed and len({each.precedence for each in self._flows}) <= 1:
             self.is_mixed = False
             self._by_age.clear()
 

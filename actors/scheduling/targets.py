@@ -64,6 +64,7 @@ class PoolTarget:
         self._common: tuple[Gate, ...] | None = None
         self._of_every_way: tuple[Gate, ...] | None = None
         self._alike_for_all: tuple[Gate, ...] | None = None
+        self._by_demand: tuple[Gate, ...] | None = None
         self.routes = tuple(routes)
         self.out: str | None = None
         """Why the target is taken out; None while it serves."""
@@ -109,7 +110,7 @@ class PoolTarget:
     def forget_ways(self) -> None:
         """The gates of the pool or of the target have changed."""
         self._ways.clear()
-        self._common = self._of_every_way = self._alike_for_all = None
+        self._common = self._of_every_way = self._alike_for_all = self._by_demand = None
 
     def way(self, route: Route) -> tuple[Gate, ...]:
         """All gates that a call by ``route`` passes."""
@@ -136,9 +137,29 @@ class PoolTarget:
         """Of these, those that are open or closed whatever a call needs."""
         gates = self._alike_for_all
         if gates is None:
-            gates = tuple(gate for gate in self.gates_of_every_way() if gate.same_for_all)
-            self._alike_for_all = gates
+            # Those of the route first: where calls wait for each other they wait for slots.
+            every_way = reversed(self.gates_of_every_way())
+            gates = self._alike_for_all = tuple(gate for gate in every_way if gate.same_for_all)
         return gates
+
+    def readiness_by_demand(
+        self, demand: Demand, now: float
+    ) -> tuple[float, Route | None, list[Gate]]:
+        """As :meth:`readiness`, where there is one route, nothing is blocked, and the gates that
+        are alike for all are known to be open."""
+        gates = self._by_demand
+        if gates is None:
+            every_way = self.gates_of_every_way()
+            gates = self._by_demand = tuple(gate for gate in every_way if not gate.same_for_all)
+        ready = now
+        closed: list[Gate] = []
+        for gate in gates:
+            gate_ready = gate.ready_at(demand, now)
+            if gate_ready > now:
+                closed.append(gate)
+                if gate_ready > ready:
+                    ready = gate_ready
+        return ready, self.routes[0], closed
 
     def readiness(self, demand: Demand, now: float) -> tuple[float, Route | None, list[Gate]]:
         """When ``demand`` may pass here, by which route (None: each is barred by a job that was
