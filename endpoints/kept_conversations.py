@@ -140,8 +140,8 @@ def refuse_out_of_reach(
         return
     raise bad_request(
         f"'previous_response_id' names an answer that provider '{kept_by.provider}' keeps, and "
-        f"model '{resolution.name}' has no target there that could go on from it: ask a model of "
-        "that provider, or send the whole conversation in 'input' instead",
+        f"model '{resolution.shown_name}' has no target there that could go on from it: ask a "
+        "model of that provider, or send the whole conversation in 'input' instead",
         param="previous_response_id",
         code="unsupported_parameter",
     )

@@ -65,7 +65,7 @@ class TokenCountSession(Session):
         job = self._job(operation, resolution, patience=_PATIENCE)
         counter = self._gateway.token_counter
         try:
-            return await counter.count(job, targets, resolution.name)
+            return await counter.count(job, targets, resolution.shown_name)
         except ApiFailure as failure:
             if failure.error.kind in _REQUEST_AT_FAULT:
                 raise

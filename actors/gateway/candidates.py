@@ -44,7 +44,7 @@ class Candidates:
     @property
     def model(self) -> str:
         """The name by which they were asked for."""
-        return self._resolution.name
+        return self._resolution.shown_name
 
     @property
     def are_outdated(self) -> bool:

@@ -57,6 +57,13 @@ class Resolution:
     """What the name itself asks of a model."""
 
     @property
+    def shown_name(self) -> str:
+        """The name that clients are told: the one that they have asked for, where the model's own
+        stands for many."""
+        stands_for_many = self.is_any or (self.is_configured and has_star(self.name))
+        return self.asked if stands_for_many and self.asked else self.name
+
+    @property
     def is_any(self) -> bool:
         """Whichever model will do may serve."""
         return self.name == AUTO and not self.is_configured

@@ -80,7 +80,7 @@ class Routing(Generic[ContentT]):
         """
         job = replace(self.job, operation=operation)
         able = tuple(filter(operation.served_by, self.resolution.targets))
-        self.wordings = eligible_targets(job, self._able(job, able), self.resolution.name)
+        self.wordings = eligible_targets(job, self._able(job, able), self.resolution.shown_name)
         self.job = self._bare = job
 
     async def again(self) -> None:
@@ -107,7 +107,7 @@ class Routing(Generic[ContentT]):
         self.job = await self._images.enter_async_context(
             self._linked_images.brought_in(self._bare, able)
         )
-        self.wordings = eligible_targets(self.job, able, self.resolution.name)
+        self.wordings = eligible_targets(self.job, able, self.resolution.shown_name)
 
     def _able(self, job: Job[ContentT], targets: tuple[Target, ...]) -> tuple[Target, ...]:
         job = replace(job, needs=job.needs.also(self.resolution.needs))
@@ -125,7 +125,7 @@ def serving(operation: Operation[ContentT], resolution: Resolution) -> tuple[Tar
         raise JobFailure(
             ApiError(
                 kind=ErrorKind.BAD_REQUEST,
-                message=f"model '{resolution.name}' has no target that {operation.verb}",
+                message=f"model '{resolution.shown_name}' has no target that {operation.verb}",
                 param="model",
             ),
             JobHistory(),

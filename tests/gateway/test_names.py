@@ -95,6 +95,11 @@ async def test_what_the_star_stands_for_reaches_the_provider(autojump_clock: Moc
         assert await served(world, "my-small") == "openai/sandbox-small as sandbox-small"
         assert await served(world, "my-" + "x" * 400) == "404"
         assert await served(world, "nothing") == "404"
+        world.gateway.providers["azure"].take_out("no credit")
+        world.gateway.providers["openai"].take_out("no credit")
+        out = await world.ask(model="box-chat")
+        assert out.status_code == 503
+        assert "'box-chat'" in out.json()["error"]["message"]
 
 
 async def test_weights_hold_for_whatever_a_star_stands_for(autojump_clock: MockClock) -> None:
