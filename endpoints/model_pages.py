@@ -106,8 +106,16 @@ def pages(gateway: Gateway) -> Blueprint:
         return here.response(body, 200, SPEECH[dialect_of(here.head)].json_content_type, {})
 
     def listed() -> Response:
-        dialect = dialect_of(visit().head)
-        return shown(dialect, SPEECH[dialect].encode_model_list)
+        here = visit()
+        dialect = dialect_of(here.head)
+        speech = SPEECH[dialect]
+        entries = gateway.catalog.index.entries(here.client)
+        query = here.head.query
+        page = speech.page_of([entry.id for entry in entries], query) if query else None
+        if page is None:
+            return shown(dialect, speech.encode_model_list)
+        cards = [_card(entry, started) for entry in entries[page.start : page.stop]]
+        return here.json(speech.encode_model_list(cards, more=page.more))
 
     @blueprint.get("/v1/models")
     async def model_list() -> Response:

@@ -248,6 +248,17 @@ class SpokenError:
     body: JsonObject
 
 
+@dataclass(frozen=True, slots=True)
+class ModelPage:
+    """A part of a list of models."""
+
+    start: int
+    stop: int
+    """Behind its last one."""
+    more: bool
+    """There are others in the direction in which the page was asked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """One public model, for the lists of each dialect."""
@@ -302,8 +313,23 @@ class DialectSpeech(ABC):
         """Whether an upstream's error answer has the shape that this dialect's clients read.
         Compatible servers answer in other shapes too; those are not for relaying."""
 
+    def page_of(self, ids: Sequence[str], query: Mapping[str, str]) -> ModelPage | None:
+        """The part of a list of models that a request wants; None: all of it.
+
+        Args:
+            ids: of the models, in the order of the list.
+
+        Raises:
+            ApiFailure: BAD_REQUEST, there is no such part.
+        """
+        return None
+
     @abstractmethod
-    def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject: ...
+    def encode_model_list(self, models: Sequence[ModelCard], *, more: bool = False) -> JsonObject:
+        """
+        Args:
+            more: they are a page, and others come in the direction in which it was asked for.
+        """
 
     @abstractmethod
     def encode_model(self, model: ModelCard) -> JsonObject:

@@ -125,6 +125,43 @@ async def test_models_named_by_hostile_clients_are_forgotten(autojump_clock: Moc
         assert len(provider.pool.targets) == len(provider.targets)
 
 
+async def test_anthropics_clients_may_have_lists_in_pages(autojump_clock: MockClock) -> None:
+    anthropic = {"anthropic-version": "2023-06-01"}
+
+    async def page(world: World, **query: str) -> tuple[list[str], bool]:
+        answer = await world.client.get(f"{GATEWAY}/v1/models", params=query, headers=anthropic)
+        assert answer.status_code == 200, answer.text
+        body = answer.json()
+        ids = [model["id"] for model in body["data"]]
+        assert [body["first_id"], body["last_id"]] == ([ids[0], ids[-1]] if ids else [None, None])
+        return ids, body["has_more"]
+
+    async with open_world() as world:
+        await world.gateway.providers["up"].refresh_listing()
+        ids, more = await page(world)
+        assert (len(ids), more) == (4, False)
+        assert await page(world, limit="3") == (ids[:3], True)
+        assert await page(world, limit="3", after_id=ids[2]) == (ids[3:], False)
+        assert await page(world, after_id=ids[3]) == ([], False)
+        assert await page(world, limit="2", before_id=ids[3]) == (ids[1:3], True)
+        assert await page(world, limit="3", before_id=ids[3]) == (ids[:3], False)
+        for query, named in (
+            ({"limit": "0"}, "limit"),
+            ({"limit": "many"}, "limit"),
+            ({"limit": "1001"}, "limit"),
+            ({"after_id": "nothing"}, "after_id"),
+            ({"after_id": ids[0], "before_id": ids[1]}, "after_id"),
+        ):
+            refused = await world.client.get(
+                f"{GATEWAY}/v1/models", params=query, headers=anthropic
+            )
+            assert (refused.status_code, refused.json()["type"]) == (400, "error")
+            assert named in refused.json()["error"]["message"]
+        # OpenAI has no pages: what looks like one is left alone.
+        whole = await world.client.get(f"{GATEWAY}/v1/models", params={"limit": "1"})
+        assert len(whole.json()["data"]) == 4
+
+
 async def test_trap_1_and_5_models_are_listed_and_found_in_both_shapes(
     autojump_clock: MockClock,
 ) -> None:

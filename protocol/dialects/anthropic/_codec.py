@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from forebay.protocol.canonical.errors import ApiError
 from forebay.protocol.canonical.events import ChatResponse
@@ -12,6 +12,7 @@ from forebay.protocol.dialects.anthropic import (
     _answers,
     _errors,
     _model_lists,
+    _model_pages,
     _relaying,
     _request_decoding,
     _request_encoding,
@@ -30,6 +31,7 @@ from forebay.protocol.dialects.base import (
     DialectSpeech,
     EncodedRequest,
     ModelCard,
+    ModelPage,
     ReplyContext,
     SpokenError,
     StreamDecoder,
@@ -91,8 +93,11 @@ class AnthropicSpeech(DialectSpeech):
     def is_own_error(self, body: bytes) -> bool:
         return _errors.is_own_error(body)
 
-    def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject:
-        return _model_lists.encode_model_list(models)
+    def page_of(self, ids: Sequence[str], query: Mapping[str, str]) -> ModelPage | None:
+        return _model_pages.page_of(ids, query)
+
+    def encode_model_list(self, models: Sequence[ModelCard], *, more: bool = False) -> JsonObject:
+        return _model_lists.encode_model_list(models, more=more)
 
     def encode_model(self, model: ModelCard) -> JsonObject:
         return _model_lists.encode_model(model)

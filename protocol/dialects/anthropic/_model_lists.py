@@ -1,4 +1,4 @@
-"""``GET /v1/models``: written whole, in one page, and read from any shape that servers use."""
+"""``GET /v1/models``: written, and read from any shape that servers use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from forebay.protocol.jsontext import InvalidJson, JsonObject, loads
 _ID_FIELDS = ("id", "model", "name")
 
 
-def encode_model_list(models: Sequence[ModelCard]) -> JsonObject:
+def encode_model_list(models: Sequence[ModelCard], *, more: bool = False) -> JsonObject:
     return {
         "data": [encode_model(model) for model in models],
-        "has_more": False,
+        "has_more": more,
         "first_id": models[0].id if models else None,
         "last_id": models[-1].id if models else None,
     }

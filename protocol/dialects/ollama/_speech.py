@@ -89,7 +89,7 @@ class OllamaSpeech(DialectSpeech):
     def encode_model(self, model: ModelCard) -> JsonObject:
         return encode_show(model)
 
-    def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject:
+    def encode_model_list(self, models: Sequence[ModelCard], *, more: bool = False) -> JsonObject:
         return encode_model_list(models)
 
     def decode_model_list(

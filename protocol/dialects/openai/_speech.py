@@ -45,7 +45,7 @@ class OpenAISpeech(DialectSpeech):
         """The answer to ``GET /v1/models/{id}``."""
         return encode_model_card(model)
 
-    def encode_model_list(self, models: Sequence[ModelCard]) -> JsonObject:
+    def encode_model_list(self, models: Sequence[ModelCard], *, more: bool = False) -> JsonObject:
         return encode_model_cards(models)
 
     def decode_model_list(
