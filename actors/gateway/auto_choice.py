@@ -256,7 +256,9 @@ class AutoChoice:
     ) -> ApiFailure:
         """What the client is told."""
         unable: list[Unable] = []
-        for each in await self._candidates.all():
+        for number, each in enumerate(await self._candidates.all(), 1):
+            if not number % _AT_A_TIME:
+                await trio.lowlevel.checkpoint()
             if settings.candidates is AutoCandidates.CONFIGURED and not each.models:
                 continue
             if client.models is not None and not self._candidates.may_use(client, each):

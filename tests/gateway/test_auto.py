@@ -350,6 +350,20 @@ async def test_those_who_wait_for_auto_move_to_what_is_configured_then(
         assert targets == ["b/m", "a/m"]
 
 
+async def test_a_client_may_get_settings_of_its_own_while_the_gateway_runs(
+    autojump_clock: MockClock,
+) -> None:
+    async with opened(OF_CLIENTS, {**CLIENTS, "clients": {"near": {"key": "near"}}}) as world:
+        assert await served(world, key="near") == "cheap/blind"
+        providers = {name: each.settings for name, each in world.gateway.providers.items()}
+        await world.gateway.apply({"providers": OF_CLIENTS, **CLIENTS})
+        assert {name: each.settings for name, each in world.gateway.providers.items()} == providers
+        assert await served(world, key="near") == "near/m"
+        assert await served(world, key="any") == "cheap/blind"
+        status = await world.gateway.status()
+        assert {"auto", "auto for near"} <= {model.name for model in status.models}
+
+
 async def test_who_cant_be_told_what_is_meant_is_chosen_only_where_there_is_no_other(
     autojump_clock: MockClock,
 ) -> None:
