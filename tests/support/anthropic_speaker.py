@@ -50,6 +50,7 @@ class AnthropicSpeaker(Speaker):
         read_strictly(list[ModelInfo], json.dumps(listed["data"]))
         assert (listed["first_id"], listed["last_id"]) == (names[0], names[-1])
         assert listed["has_more"] is False
+        assert names == [model.id for model in self.client.models.list(limit=2)], "in pages"
         return names
 
     def ask(self, question: Question, *, stream: bool) -> Said:
