@@ -232,3 +232,29 @@ def test_those_who_wait_are_answered_when_a_server_comes_back(tmp_path: Path) ->
         until(lambda: get(f"{live.url}/forebay/status")["waiting"] == 3)
         with real_llama(tmp_path, port=port):
             assert [each.result(20).status_code for each in asked] == [200] * 3
+
+
+def test_tokens_are_counted_as_the_server_counts_them(
+    gateway: LiveGateway, servers: dict[str, str]
+) -> None:
+    said = {"messages": [{"role": "user", "content": "What is a forebay?"}]}
+    path = "/v1/messages/count_tokens"
+    direct = post(servers["words"] + path, {**said, "model": NAME}).json()["input_tokens"]
+    answer = post(gateway.url + path, {**said, "model": f"words-messages/{NAME}"})
+    assert answer.json()["input_tokens"] == direct > 10
+    assert "x-forebay-estimated" not in answer.headers
+
+
+@each_way
+def test_a_response_is_answered(gateway: LiveGateway, way: str) -> None:
+    body: dict[str, object] = {
+        "model": f"words{way}/{NAME}",
+        "input": "What is a forebay?",
+        "max_output_tokens": 30,
+    }
+    answer = post(f"{gateway.url}/v1/responses", body).json()
+    (item,) = answer["output"]
+    assert set(item["content"][0]["text"].split()) <= {*WORDS}
+    again = {**body, "previous_response_id": answer["id"], "input": "And a mill?"}
+    second = post(f"{gateway.url}/v1/responses", again).json()
+    assert second["usage"]["input_tokens"] > answer["usage"]["input_tokens"]
