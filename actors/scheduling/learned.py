@@ -100,7 +100,7 @@ class LearnedLimit(Gate):
         if outcome.tokens is not None:
             used = Demand(outcome.tokens, outcome.output)
             if used != call.demand:
-                self._rates.settle(call.demand, used)
+                self._rates.settle(call, used)
 
     # Refusals.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forebay.actors.scheduling.gates import Call
+from forebay.actors.scheduling.gates import Call, Unit
 from forebay.actors.scheduling.learned_pace import Pace
 from forebay.actors.scheduling.learned_units import NOTHING, Sums
 from forebay.actors.scheduling.learned_window import LearnedWindow
@@ -13,9 +13,9 @@ class Episode:
     """A place that is refused, until it is let through."""
 
     __slots__ = (
-        "asked_wait", "began", "candidate", "candidate_serial", "created", "crossed", "doubt",
-        "ends_silence", "heard_serial", "last_at", "pace", "refused_until", "since", "sums",
-        "supposed", "times",
+        "asked_wait", "began", "candidate", "candidate_serial", "counts", "created", "crossed",
+        "doubt", "ends_silence", "heard_serial", "last_at", "pace", "refused_until", "since",
+        "sums", "supposed", "times",
     )  # fmt: skip
 
     def __init__(self, since: float, pace: Pace | None, began: tuple[float, Sums]) -> None:
@@ -33,6 +33,8 @@ class Episode:
         self.times = 0
         self.asked_wait = 0.0
         """Seconds that the last refusal has asked for, where that says anything."""
+        self.counts: dict[Unit, float] = {}
+        """What had been sent before it within a usual window."""
         self.doubt: Doubt | None = None
         """Of the window that is known."""
         self.candidate: Call | None = None

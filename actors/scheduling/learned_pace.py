@@ -76,6 +76,8 @@ class Pace:
         """Part of a call that is waited for after a refusal."""
         self._wait = 0.0
         self._waited = 0.0
+        self._blur = 0.0
+        """Seconds that the place which began the cycle may have been ready sooner or later."""
         self._asked_wait = 0.0
         """What refusals ask for; recent ones count most."""
         self._peak = estimate.rate
@@ -170,7 +172,7 @@ class Pace:
     def _advance(self, now: float) -> None:
         level = self.level + (now - self._at) * self._pace
         # A tight bucket saves up no more than one call, so nobody may come sooner after another.
-        most = self.amount if self.estimate.tight else self.cap
+        most = self.amount if self.estimate.surely_tight else self.cap
         if level > most:
             excess = level - most
             if excess > 1e-6 * self.amount:
@@ -193,10 +195,10 @@ class Pace:
     # Refusals.
 
     def foretells_refusals(self, now: float) -> bool:
-        """Whether it goes faster than a rate that is known well, and holds calls back all the
-        same."""
-        is_probing = self.surety >= _SURE_OF_STEP and now > self._hold_until
-        return is_probing and self.level < 2 * self.amount
+        """Whether it goes faster than the rate of a tight bucket that is known well, and holds
+        calls back all the same."""
+        is_probing = self.estimate.surely_tight and now > self._hold_until
+        return is_probing and self.surety >= _SURE_OF_STEP and self.level < 2 * self.amount
 
     def refused(self, amount: float, times: int, asked_wait: float, now: float) -> float:
         """A call of ``amount``, which was given back already, was refused for the ``times``-th
@@ -268,7 +270,8 @@ class Pace:
             refused_at: when the call was sent that was refused last.
         """
         self._before_crossing = self.estimate
-        ready_at = refused_at + min(now - refused_at, self._wait) / 2
+        blur = min(now - refused_at, self._wait) / 2
+        ready_at = refused_at + blur
         began_at, before, lost_before = self._cycle_from
         if through > before and ready_at > began_at:
             self.estimate = self.estimate.copy()
@@ -279,6 +282,7 @@ class Pace:
                     calls=(through - before) / self.amount,
                     seconds=ready_at - began_at,
                     seconds_to_pass=now - began_at,
+                    blur=blur + self._blur,
                     peak=self._peak,
                     share=self._share,
                     waited=self._waited * self.rate / self.amount,
@@ -288,6 +292,7 @@ class Pace:
                 )
             )
         self._before_cycle = self._cycle_from
+        self._blur = blur
         if self.estimate.tight:
             self._cycle_from = (now, through, self._lost)
         else:

@@ -48,6 +48,8 @@ class Cycle:
     """To when the second place was ready, as far as is known."""
     seconds_to_pass: float
     """To when it was let through."""
+    blur: float
+    """Seconds by which ``seconds`` may be wrong: places are tried again after pauses."""
     peak: float
     """The pace at the refusal."""
     share: float
@@ -83,6 +85,11 @@ class RateEstimate:
         self._tests_apart = _TESTS_APART
         self._untested_rate: float | None = None
         """The rate before the bucket was taken for a tight one on trial."""
+
+    @property
+    def surely_tight(self) -> bool:
+        """Seen in the first refusal, not only tried."""
+        return self.tight and self._tightness_is_known
 
     def copy(self) -> RateEstimate:
         other = copy(self)
@@ -143,7 +150,7 @@ class RateEstimate:
             return
         if self._leaps(mean, cycle):
             return
-        tolerance = max(0.02, 1 / cycle.calls)
+        tolerance = max(0.02, 1 / cycle.calls, cycle.blur / cycle.seconds)
         if abs(mean / old - 1) > tolerance:
             self._cycles.clear()
         self._cycles.append((mean * cycle.seconds, cycle.seconds))
@@ -161,7 +168,8 @@ class RateEstimate:
     def _leaps(self, mean: float, cycle: Cycle) -> bool:
         """The refusal came so late that the bucket may have overflowed for most of the cycle. Then
         the rate is above the mean: go half the way to the pace that was refused, once."""
-        has_risen = self.surety >= _SURE and cycle.share > 1 and cycle.peak > _RISEN * mean
+        highest = mean * (1 + cycle.blur / cycle.seconds)
+        has_risen = self.surety >= _SURE and cycle.share > 1 and cycle.peak > _RISEN * highest
         if not has_risen:
             if self._calm_cycles and cycle.peak < 2 * mean:
                 self._calm_cycles -= 1

@@ -109,9 +109,13 @@ class RateSearch:
         if self._episode is not None and self._episode.candidate is call:
             self._close(self._episode, now)
 
-    def settle(self, taken: Demand, used: Demand) -> None:
-        self.sums = self.sums.settled(taken, used)
-        self.paces.settle(taken, used)
+    def settle(self, call: Call, used: Demand) -> None:
+        """It has used another amount than it was taken for."""
+        self.sums = self.sums.settled(call.demand, used)
+        self.paces.settle(call.demand, used)
+        unit = self.windows.unit
+        if unit is not Unit.REQUESTS:
+            self.windows.settle(call.demand.of(unit) - used.of(unit), call)
 
     def revert(self, call: Call) -> None:
         """The upstream did not count the call."""
@@ -127,7 +131,7 @@ class RateSearch:
         if window is None or (outcome.hint is not None and outcome.hint.unit is not window.unit):
             return False
         is_candidate = self._episode is not None and self._episode.candidate is call
-        if is_candidate or not window.foretells(sent, now):
+        if is_candidate or not window.foretells(call.demand, sent, now):
             return False
         window.refused(sent, now)
         self._hints.honoured(outcome, window.free_at() - now)
@@ -166,9 +170,9 @@ class RateSearch:
         if episode is None:
             if self.windows.disproves() and self.paces:
                 return
-            self.windows.note_refusal(call.started_at)
             culprit = self._culprit(outcome.hint)
             episode = self._episode = Episode(call.started_at, culprit, self._began())
+            episode.counts = self.windows.note_refusal(call.started_at)
         self._pause(episode, call, outcome, serial, now)
 
     def _culprit(self, hint: RefusedBy | None) -> Pace | None:
@@ -265,7 +269,8 @@ class RateSearch:
         if self.windows.is_too_short(episode.silence):
             episode.doubt = None
         if episode.doubt is not None and self.windows.window is not None:
-            episode.doubt.used_at_passing = self.windows.window.used(now) - 1
+            own = call.demand.of(self.windows.unit)
+            episode.doubt.used_at_passing = self.windows.window.used(now) - own
             episode.doubt.silence = episode.silence
         elif self._suggests_window(episode, call.demand, now):
             episode.ends_silence = True
@@ -287,13 +292,16 @@ class RateSearch:
         refusals = max(episode.times, self._recent.count(False))
         if self.paces or not self._any_accepted or refusals < _REFUSALS_TO_PACE:
             return None
+        began_at, before = episode.began
+        through = max(1.0, self.sums.since(before).requests)
+        mean = through / max(0.05, now - began_at)
+        rate = min(_MOST_RATE, 1 / max(now - episode.since, 1e-9))
         if episode.asked_wait or not is_prompt:
             # Nobody knows when it was ready again, but how much came before is known.
-            began_at, before = episode.began
-            through = max(1.0, self.sums.since(before).requests)
-            rate = through / max(0.05, now - began_at)
-        else:
-            rate = min(_MOST_RATE, 1 / max(now - episode.since, 1e-9))
+            rate = mean
+        elif episode.silence >= _SILENCE_SECONDS and mean > rate:
+            # By the one a window was used up, by the other a bucket is slow.
+            rate = (rate * mean) ** 0.5
         return self.paces.add(Unit.REQUESTS, rate, 1.0, self.sums, now)
 
     def _close(self, episode: Episode, now: float) -> None:
@@ -306,13 +314,14 @@ class RateSearch:
         self.paused_until = min(self.paused_until, now)
         if episode.silence >= _SILENCE_SECONDS:
             self._silent_at = now
-        if episode.ends_silence:
-            self.windows.begin(passed_at)
+        crossing = Crossing(episode.last_at, passed_at, episode.sums)
         if episode.doubt is not None:
             self.windows.explain(episode.doubt, passed_at)
+        if episode.ends_silence or (episode.doubt and episode.silence >= _SILENCE_SECONDS):
+            self.windows.begin(episode.counts, passed_at)
         is_silent = now - self._silent_at < _SILENCES_APART
         self.windows.watch(is_silent or not self.paces.are_established)
-        self._crossings.add(Crossing(episode.last_at, passed_at, episode.sums))
+        self._crossings.add(crossing)
         pace = episode.pace
         if pace is not None and pace in self.paces:
             better = self._crossings.better_unit(pace.unit)

@@ -61,13 +61,10 @@ class LearnedWindow:
         self._before_probe = NOTHING
         self._surely_used = self._beyond = 0.0
         """When the probe began, and what it has taken."""
-        self._batch = 0
-        """Calls sent since it began."""
+        self._batch = 0.0
+        """What was sent since it began."""
         self._batch_from = -inf
         self._rest(now)
-
-    def _most_at_once(self) -> float:
-        return max(_LEAST_BATCH, self.limit / _BATCHES)
 
     def used(self, now: float) -> float:
         """Units sent in the span up to now."""
@@ -92,11 +89,11 @@ class LearnedWindow:
     # Calls.
 
     def ready_at(self, demand: Demand, patience: float, now: float) -> float:
-        if self._batch >= self._most_at_once():
+        if self._batch >= max(_LEAST_BATCH * demand.of(self.unit), self.limit / _BATCHES):
             heard_at = self._batch_from + min(patience, self.seconds / (2 * _BATCHES))
             if heard_at > now:
                 return heard_at
-            self._batch = 0
+            self._batch = 0.0
         amount = min(demand.of(self.unit), self.limit)
         excess = self.used(now) + amount - self.limit
         if excess <= _ROUNDING or (
@@ -133,7 +130,7 @@ class LearnedWindow:
         self._sent.add(amount, now)
         if not self._batch:
             self._batch_from = now
-        self._batch += 1
+        self._batch += amount
         if self._calls_to_probe:
             self._calls_to_probe -= 1
             if not self._calls_to_probe:
@@ -141,11 +138,7 @@ class LearnedWindow:
 
     def take_back(self, amount: float, call: Call) -> None:
         """``call`` did not count for so much; less than nothing: for more."""
-        step = self._sent.step_of(call.started_at)
-        if amount > 0:
-            self._sent.take_out(amount, step)
-        else:
-            self._sent.put(-amount, step)
+        self._sent.correct(-amount, self._sent.step_of(call.started_at))
 
     def accepted(self, call: Call, now: float) -> None:
         if self._probe is call:
@@ -154,17 +147,18 @@ class LearnedWindow:
     def _probe_passed(self) -> None:
         self._probe = None
         self.limit = max(self.limit, self._surely_used + self._beyond)
-        self._step = min(self._step * 2, max(1.0, self.limit / _BATCHES))
+        self._step = min(2 * self._beyond, max(1.0, self.limit / _BATCHES))
         self._calls_to_probe = 0
         self._probe_at = -inf
 
     # Refusals.
 
-    def foretells(self, sent: Sent, now: float) -> bool:
+    def foretells(self, demand: Demand, sent: Sent, now: float) -> bool:
         """Whether a call had to be refused, which has been taken back already."""
         if self._probe is not None and sent.serial >= self._probe_serial:
             return True
-        return self.used(now) >= self.limit - _ROUNDING
+        amount = min(demand.of(self.unit), self.limit)
+        return self.used(now) + amount > self.limit + _ROUNDING
 
     def refused(self, sent: Sent, now: float) -> None:
         """As foretold."""

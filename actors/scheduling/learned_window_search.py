@@ -16,6 +16,7 @@ from math import inf
 from forebay.actors.scheduling.gates import Call, Demand, Unit
 from forebay.actors.scheduling.learned_units import NOTHING, Sums
 from forebay.actors.scheduling.learned_window import LearnedWindow
+from forebay.actors.scheduling.learned_window_units import WindowUnits
 from forebay.actors.scheduling.rolling_sums import RollingSums
 
 _USUAL_SECONDS = (10.0, 60.0)
@@ -26,6 +27,7 @@ _FEWEST = 3
 """Calls: fewer look like a bucket's."""
 _SOON = 0.01
 """Part of a window."""
+_MOSTLY = 0.95
 _NOTHING = 0.3
 """Part of the limit: a refusal with so little sent is not a matter of the window."""
 _CALLS_AFTER_ERROR = 16
@@ -57,6 +59,9 @@ class WindowSearch:
 
     def __init__(self) -> None:
         self.window: LearnedWindow | None = None
+        self.unit = Unit.REQUESTS
+        """What windows are believed to count."""
+        self._units = WindowUnits(_USUAL_SECONDS[-1])
         self.is_watching = True
         self._log = RollingSums(_LOG_SECONDS)
         self._began_at = -inf
@@ -81,6 +86,7 @@ class WindowSearch:
     # Calls.
 
     def take(self, call: Call, serial: int, before: Sums, now: float) -> None:
+        self._units.take(call.demand, now)
         if self.window is not None:
             self.window.take(call, serial, before, now)
             if self.is_on_trial:
@@ -89,7 +95,7 @@ class WindowSearch:
                 return
         if not self._log.counted and now - self._began_at > _LOG_SECONDS:
             self._began_at = now
-        self._log.add(1.0, now)
+        self._log.add(call.demand.of(self.unit), now)
         if self._calls_to_wait:
             self._calls_to_wait -= 1
 
@@ -104,17 +110,45 @@ class WindowSearch:
 
     def take_back(self, call: Call) -> None:
         """It was not counted."""
-        if self.window is not None:
-            amount = call.demand.of(self.window.unit)
-            self.window.take_back(amount, call)
-            if self._doubt is not None and call.started_at <= self._doubt.refused_at:
-                self._doubt.used_at_refusal -= amount
-        if self.window is None or not self.window.surety:
-            self._log.take_out(1.0, self._log.step_of(call.started_at))
+        amount = call.demand.of(self.unit)
+        self._units.take_back(call.demand, call.started_at)
+        self.settle(amount, call)
+        if self._doubt is not None and call.started_at <= self._doubt.refused_at:
+            self._doubt.used_at_refusal -= amount
 
-    def begin(self, now: float) -> None:
-        """Calls are let through after a silence."""
+    def settle(self, amount: float, call: Call) -> None:
+        """``call`` did not count for so much; less than nothing: for more."""
+        if self.window is not None:
+            self.window.take_back(amount, call)
+        if self.window is None or not self.window.surety:
+            self._log.correct(-amount, self._log.step_of(call.started_at))
+
+    def begin(self, counts: dict[Unit, float], now: float) -> None:
+        """Calls are let through after a silence, before which so much had been sent."""
         self._began_at = now
+        self._units.add(counts)
+        better = self._units.better(self.unit)
+        if better is not None:
+            self._change_unit(better, now)
+
+    def _change_unit(self, unit: Unit, renewed_at: float) -> None:
+        """What was taken for a window of another unit is one of this."""
+        self.unit = unit
+        self._log = RollingSums(_LOG_SECONDS)
+        for at, amount in self._units.log(unit):
+            self._log.put(amount, self._log.step_of(at))
+        seconds = _USUAL_SECONDS[-1]
+        limit = self._units.most(unit)
+        window = self.window = LearnedWindow(unit, limit, seconds, now=renewed_at)
+        left = self._log.since(renewed_at - (1 - _SOON) * seconds)
+        self._copy_log(window, -inf if left < _MOSTLY * limit else renewed_at)
+
+    def _copy_log(self, window: LearnedWindow, since: float) -> None:
+        """What had been sent in the window that is supposed now."""
+        first = self._log.step_of(since) if since > -inf else since
+        for step, amount in self._log:
+            if step >= first:
+                window.count(amount, self._log.time_of(step))
 
     def snapped(self, wait: float, now: float) -> float:
         """About ``wait``, but so that a usual window ends just before, if one does."""
@@ -126,11 +160,16 @@ class WindowSearch:
 
     # Suppositions.
 
-    def note_refusal(self, at: float) -> None:
-        """Of a call that was sent then; the first of a place."""
-        if self.window is None:
+    def note_refusal(self, at: float) -> dict[Unit, float]:
+        """Of a call that was sent then; the first of a place.
+
+        Returns:
+            What had been sent in a window up to then.
+        """
+        if self.window is None and self.unit is Unit.REQUESTS:
             self._log.turn(at)
             self._counts.append(self._log.since(at - _USUAL_SECONDS[-1]))
+        return self._units.counts(at)
 
     @property
     def seems_full(self) -> bool:
@@ -162,16 +201,14 @@ class WindowSearch:
         # If more than a window has gone by since, the limit is used at an even pace.
         seconds = next((each for each in _USUAL_SECONDS if each >= shortest), _USUAL_SECONDS[-1])
         self._log.turn(now)
-        then = self._log.since(refused_at - seconds) - 1
-        if then < _FEWEST:
+        own = demand.of(self.unit)
+        then = self._log.since(refused_at - seconds) - own
+        if then < _FEWEST * own:
             return None
-        window = LearnedWindow(Unit.REQUESTS, then, seconds, now=now)
+        window = LearnedWindow(self.unit, then, seconds, now=now)
         since = now - seconds
-        came_back = self._log.since(since + _SOON * seconds) - 1 < then
-        for step, amount in self._log:
-            at = self._log.time_of(step)
-            if at > since and (came_back or step == self._log.step_of(now)):
-                window.count(amount, min(at, now))
+        came_back = self._log.since(since + _SOON * seconds) - own < then
+        self._copy_log(window, since if came_back else now)
         self.window = window
         self._supposed_after = before
         self._tokens_to_prove = _FEWEST * demand.tokens
@@ -236,6 +273,7 @@ class WindowSearch:
             "window_seconds": window.seconds,
             "window_limit": window.limit,
             "window_used": window.used(now),
+            "window_unit": float(list(Unit).index(window.unit)),
         }
 
     def recall(self, memory: Mapping[str, float], now: float) -> None:
@@ -249,7 +287,8 @@ class WindowSearch:
         limit, used = memory["window_limit"], memory["window_used"]
         if not (0 < seconds < inf and 1 <= limit < inf and 0 <= used < inf):
             raise ValueError(f"window_limit must be at least 1 in some seconds, not {limit}")
-        self.window = LearnedWindow(Unit.REQUESTS, limit, seconds, now=now)
+        self.unit = list(Unit)[int(memory["window_unit"])]
+        self.window = LearnedWindow(self.unit, limit, seconds, now=now)
         self.window.surety = 1
         self.window.count(used, now)
 

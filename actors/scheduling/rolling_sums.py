@@ -97,6 +97,13 @@ class RollingSums:
         else:
             sums.insert(place, (step, amount))
 
+    def correct(self, amount: float, step: float) -> None:
+        """Put in more, or take out less than nothing, of what has not come back yet."""
+        if amount < 0:
+            self.take_out(-amount, step)
+        elif self._sums and step >= self._sums[0][0]:
+            self.put(amount, step)
+
     def take_out(self, amount: float, step: float) -> float | None:
         """Take ``amount`` out of what was put there, as far as it is there.
 

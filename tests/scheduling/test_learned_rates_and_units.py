@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
+from typing import TypeAlias
 
 import pytest
 from limited_upstream import (
@@ -20,8 +22,10 @@ from limited_upstream import (
 )
 
 from forebay.actors.scheduling.cooldown import Cooldown
-from forebay.actors.scheduling.gates import Call, Demand, Ending, Outcome, RefusedBy, Unit
+from forebay.actors.scheduling.gates import Call, Demand, Ending, Gate, Outcome, RefusedBy, Unit
 from forebay.actors.scheduling.learned import LearnedLimit
+from forebay.actors.scheduling.rates import RateGate
+from forebay.actors.scheduling.slots import SlotGate
 
 _MINUTE = 60.0
 _HOUR = 3600.0
@@ -38,12 +42,37 @@ class _Case:
     jobs: Callable[[Random], Job] = constant_jobs
     hours: float = 1.0
     finding: float = 2 * _MINUTE
+    retry_after: Callable[[float], float | None] = lambda wait: None
+
+
+def _silent(wait: float) -> None:
+    return None
+
+
+def _whole_seconds(wait: float) -> float:
+    return float(max(1, math.ceil(wait - 1e-6)))
 
 
 _CASES = {
+    "ten a second, burst of 1": _Case(limit=lambda: BucketLimit(Unit.REQUESTS, 10, 1)),
     "ten a second, burst of 2": _Case(limit=lambda: BucketLimit(Unit.REQUESTS, 10, 2)),
     "ten a second, burst of 10": _Case(limit=lambda: BucketLimit(Unit.REQUESTS, 10, 10)),
     "ten a second, burst of a minute": _Case(limit=lambda: BucketLimit(Unit.REQUESTS, 10, 600)),
+    "burst of 2, whole seconds told": _Case(
+        limit=lambda: BucketLimit(Unit.REQUESTS, 10, 2), retry_after=_whole_seconds, hours=0.5
+    ),
+    "burst of 10, whole seconds told": _Case(
+        limit=lambda: BucketLimit(Unit.REQUESTS, 10, 10), retry_after=_whole_seconds, hours=0.5
+    ),
+    "burst of 1, the true wait told": _Case(
+        limit=lambda: BucketLimit(Unit.REQUESTS, 10, 1), retry_after=lambda wait: wait, hours=0.5
+    ),
+    "two million tokens a minute, whole seconds told": _Case(
+        limit=lambda: BucketLimit(Unit.TOKENS, 2e6 / 60, 2e6),
+        latency=5.0,
+        jobs=mixed_jobs,
+        retry_after=_whole_seconds,
+    ),
     "answers take half a minute": _Case(
         limit=lambda: BucketLimit(Unit.REQUESTS, 10, 10), latency=30.0
     ),
@@ -69,10 +98,18 @@ _CASES = {
 
 def _backlog(case: _Case, seed: int) -> Backlog:
     random = Random(seed + 100)
-    upstream = Upstream([case.limit()], Manners(latency=_about(case.latency)))
+    manners = Manners(latency=_about(case.latency), retry_after=case.retry_after)
+    upstream = Upstream([case.limit()], manners)
     cooldown = Cooldown("cooldown", random)
     gates = (cooldown, LearnedLimit("learned", random, cooldown=cooldown))
     return Backlog(gates, upstream, jobs=case.jobs, seed=seed)
+
+
+def _ten_a_second() -> BucketLimit:
+    return BucketLimit(Unit.REQUESTS, 10, 10)
+
+
+_Pair: TypeAlias = tuple[Callable[[], Limit], Callable[[], Gate]]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -85,14 +122,14 @@ def test_what_an_untold_limit_allows_is_used_and_hardly_refused(case: _Case, see
     assert tally.refused_share <= 0.03
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("burst", [1, 10, 600])
+@pytest.mark.parametrize("retry_after", [_silent, _whole_seconds])
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("burst", [1, 2, 10, 600])
 def test_a_rate_that_halves_and_doubles_is_followed_within_two_minutes(
-    burst: float, seed: int
+    burst: float, seed: int, retry_after: Callable[[float], float | None]
 ) -> None:
     limit = BucketLimit(Unit.REQUESTS, 10, burst)
-    gate = LearnedLimit("learned", Random(seed))
-    backlog = Backlog([gate], Upstream([limit], Manners(latency=_about(0.5))), seed=seed)
+    backlog = _backlog(_Case(limit=lambda: limit, retry_after=retry_after), seed)
     backlog.run(600)
     for began, rate in ((600.0, 5.0), (1200.0, 10.0)):
         limit.change(began, rate)
@@ -100,6 +137,48 @@ def test_a_rate_that_halves_and_doubles_is_followed_within_two_minutes(
         tally = backlog.run(began + 600)
         assert 0.95 <= tally.used <= 1.05
         assert tally.refused_share <= 0.03
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "least", "most_refused"),
+    [
+        pytest.param(
+            (lambda: Slots(10), lambda: SlotGate("slots", 10)),
+            (_ten_a_second, lambda: RateGate("rate", Unit.REQUESTS, rate=10, burst=10)),
+            0.98,
+            0.035,
+            id="ten slots and ten a second",
+        ),
+        pytest.param(
+            (lambda: Slots(10), lambda: SlotGate("slots", 10)),
+            (
+                lambda: BucketLimit(Unit.REQUESTS, 12, 10),
+                lambda: RateGate("rate", Unit.REQUESTS, rate=12, burst=10),
+            ),
+            0.995,
+            0.03,
+            id="ten slots and twelve a second",
+        ),
+    ],
+)
+def test_two_limits_that_bind_alike(
+    first: _Pair, second: _Pair, least: float, most_refused: float
+) -> None:
+    """A refusal then may be by either, and which it was is found out by the next: the share is of
+    what comes through where both are known."""
+    accepted: list[int] = []
+    for knows in (True, False):
+        random = Random(101)
+        cooldown = Cooldown("cooldown", random)
+        known = [first[1](), second[1]()]
+        learned = [cooldown, LearnedLimit("learned", random, cooldown=cooldown)]
+        upstream = Upstream([first[0](), second[0]()], Manners(latency=_about(1.0)))
+        backlog = Backlog(known if knows else learned, upstream)
+        backlog.run(2 * _MINUTE)
+        tally = backlog.run(2 * _MINUTE + _HOUR)
+        accepted.append(tally.accepted)
+    assert accepted[1] >= least * accepted[0]
+    assert tally.refused_share <= most_refused
 
 
 def test_a_gate_that_was_told_of_slots_keeps_to_them() -> None:

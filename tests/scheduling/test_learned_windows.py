@@ -94,10 +94,9 @@ def _backlog(case: _Case, seed: int) -> Backlog:
     return Backlog(gates, Upstream([case.window()], manners), seed=seed)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("case", _CASES.values(), ids=_CASES)
-def test_what_an_untold_window_allows_is_used_and_hardly_refused(case: _Case, seed: int) -> None:
-    backlog = _backlog(case, seed)
+def test_what_an_untold_window_allows_is_used_and_hardly_refused(case: _Case) -> None:
+    backlog = _backlog(case, 1)
     finding = backlog.run(case.finding)
     tally = backlog.run(case.finding + case.hours * _HOUR)
     assert tally.used >= 0.995
