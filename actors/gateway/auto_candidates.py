@@ -44,11 +44,9 @@ class Candidate:
 
     @property
     def is_out(self) -> bool:
-        """It can't serve for now."""
+        """It can't serve for now. To ask does not take it up among its provider's targets."""
         target = self.provider.targets.get(self.model_id)
-        return self.provider.out is not None or (
-            target is not None and target.pooled.out is not None
-        )
+        return self.provider.out is not None if target is None else target.is_out
 
 
 class Candidates:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import Final, Generic
 
@@ -19,22 +19,20 @@ import trio
 from forebay.actors.config import AutoCandidates, AutoSettings, NameList, Settings
 from forebay.actors.gateway.ability import Unable, lacks_of, none_is_able
 from forebay.actors.gateway.auto_candidates import Candidate, Candidates
-from forebay.actors.gateway.estimates import TokenEstimator
+from forebay.actors.gateway.auto_ranking import MOST_TARGETS, Best, Fitting, Ranking, Wanted
 from forebay.actors.gateway.jobs import Client
+from forebay.actors.gateway.manners import Manner
 from forebay.actors.gateway.names import Names
 from forebay.actors.gateway.operations import ContentT, Operation, Wording
 from forebay.actors.gateway.provider import Provider, Target
-from forebay.actors.gateway.sizes import RequestSize
 from forebay.actors.scheduling.prices import Price, dearness
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.listed_models import Capability
 from forebay.protocol.canonical.model_facts import ModelFacts
 from forebay.protocol.canonical.needs import Needs, doubts
-from forebay.protocol.dialects.base import UpstreamTraits
 from forebay.protocol.jsontext import InvalidJson
 
-MOST_TARGETS: Final = 16
-_OF_ONE_ACCOUNT: Final = 4
+_OF_ONE_ACCOUNT: Final = 3
 """Before others of the same provider come those of all the others: they may all wait for one limit
 of its account."""
 _MOST_LISTS: Final = 64
@@ -44,28 +42,6 @@ _AT_A_TIME: Final = 250
 _MOST_DOUBTS: Final = 99
 _MOST_LOOKED_AT: Final = 500
 """For better ones, once there are enough."""
-_USUAL_CONTEXT: Final = 8192
-"""Tokens that whatever is served takes, though nobody says."""
-_NO_SIZE: Final = RequestSize(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a request wants of the model that serves it."""
-
-    needs: Needs
-    """All of them together, with what its prompt has in tokens at the very least."""
-    size: RequestSize = _NO_SIZE
-    longest_answer: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranking:
-    """Those that have the capabilities that are asked for, as far as anybody says, best first."""
-
-    candidates: tuple[Candidate, ...]
-    doubts: bytes
-    """How many capabilities nobody says that each of them has."""
 
 
 class _Use(IntEnum):
@@ -86,16 +62,17 @@ class _Suiting(Generic[ContentT]):
 
     def __init__(self, operation: Operation[ContentT]) -> None:
         self._operation = operation
-        self._known: dict[tuple[Provider, int, bool], tuple[UpstreamTraits, _Use]] = {}
+        self._known: dict[Manner, _Use] = {}
 
-    def use_of(self, candidate: Candidate) -> _Use:
-        provider, model_id = candidate.provider, candidate.model_id
-        traits = provider.traits_of(model_id)
-        key = (provider, id(traits), provider.profile.completes_text(model_id))
-        known = self._known.get(key)
+    def use_of(self, fitting: Fitting) -> _Use:
+        known = self._known.get(fitting.manner)
         if known is None:
-            known = self._known[key] = traits, self._look_at(candidate.target())
-        return known[1]
+            known = self._known[fitting.manner] = self._look_at(fitting.candidate.target())
+        return known
+
+    def are_all_good(self, best: Best) -> bool:
+        """Whether all that are asked in one of some manners are of use."""
+        return all(self.use_of(fitting) is _Use.GOOD for fitting in best.of_each_manner)
 
     def _look_at(self, target: Target) -> _Use:
         if not self._operation.served_by(target):
@@ -119,10 +96,9 @@ class AutoChoice:
     def __init__(self, settings: Settings, providers: Mapping[str, Provider], names: Names) -> None:
         self._candidates = Candidates(settings, providers, names)
         self._made_of: tuple[Candidate, ...] = ()
-        self._lists: OrderedDict[tuple[Needs, AutoSettings, NameList | None], _Ranking] = (
+        self._lists: OrderedDict[tuple[Needs, AutoSettings, NameList | None], Ranking] = (
             OrderedDict()
         )
-        self._untaught = TokenEstimator()
 
     async def targets(
         self,
@@ -149,7 +125,7 @@ class AutoChoice:
             raise await self._nobody(asked, client, settings, wanted, operation)
         return chosen
 
-    async def _ranking(self, client: Client, settings: AutoSettings, needs: Needs) -> _Ranking:
+    async def _ranking(self, client: Client, settings: AutoSettings, needs: Needs) -> Ranking:
         """All that the client may use and that have the capabilities that are needed, in their
         order: the least doubts first, then the best, a few of each provider at a time."""
         candidates = await self._candidates.all()
@@ -176,7 +152,7 @@ class AutoChoice:
         client: Client,
         settings: AutoSettings,
         needs: Needs,
-    ) -> _Ranking:
+    ) -> Ranking:
         able: list[tuple[int, float, Candidate]] = []
         for number, each in enumerate(candidates, 1):
             if not number % _AT_A_TIME:
@@ -196,55 +172,40 @@ class AutoChoice:
             turns[doubtful, each.provider] = turn + 1
             ordered.append((doubtful, turn // _OF_ONE_ACCOUNT, badness, place, each))
         ordered.sort(key=lambda each: each[:4])
-        return _Ranking(
-            tuple(each[4] for each in ordered),
-            bytes(min(each[0], _MOST_DOUBTS) for each in ordered),
-        )
+        return Ranking([(each[4], min(each[0], _MOST_DOUBTS)) for each in ordered])
 
     def _chosen(
-        self, ranking: _Ranking, wanted: Wanted, operation: Operation[ContentT] | None
+        self, ranking: Ranking, wanted: Wanted, operation: Operation[ContentT] | None
     ) -> tuple[Target, ...]:
         """The first that surely fit; else of those that may. Those that are taken out, or can't be
         told what is meant, only where there is nobody else."""
         suiting = None if operation is None else _Suiting(operation)
+        best = ranking.best(wanted)
+        if best is not None and (suiting is None or suiting.are_all_good(best)):
+            targets = tuple([candidate.target() for candidate in best.candidates])
+            if not any(target.is_out for target in targets):
+                return targets
         found: dict[tuple[_Use, int], list[Target]] = {}
         least, is_enough = _MOST_DOUBTS, False
-        for number, (candidate, doubtful) in enumerate(
-            zip(ranking.candidates, ranking.doubts, strict=True)
-        ):
-            if least < doubtful or len(found.get((_Use.GOOD, doubtful), ())) == MOST_TARGETS:
+        for fitting in ranking.fitting(wanted):
+            doubts = fitting.doubts
+            if least < doubts or len(found.get((_Use.GOOD, doubts), ())) == MOST_TARGETS:
                 break  # all that come now are no better
-            if is_enough and number > _MOST_LOOKED_AT:
+            if is_enough and fitting.place > _MOST_LOOKED_AT:
                 break
-            fit = self._fit(candidate, wanted)
-            if fit is None:
-                continue
-            use = _Use.GOOD if suiting is None else suiting.use_of(candidate)
+            use = _Use.GOOD if suiting is None else suiting.use_of(fitting)
             if use is _Use.NONE:
                 continue
-            if use is _Use.GOOD and candidate.is_out:
+            if use is _Use.GOOD and fitting.candidate.is_out:
                 use = _Use.OUT
-            chosen = found.setdefault((use, doubtful + fit), [])
+            score = doubts + fitting.may_be_short
+            chosen = found.setdefault((use, score), [])
             if len(chosen) < MOST_TARGETS:
-                chosen.append(candidate.target())
+                chosen.append(fitting.candidate.target())
             if use is _Use.GOOD:
-                least = min(least, doubtful + fit)
+                least = min(least, score)
                 is_enough = is_enough or len(chosen) == MOST_TARGETS
         return tuple(found[min(found)]) if found else ()
-
-    def _fit(self, candidate: Candidate, wanted: Wanted) -> int | None:
-        """Whether it takes the prompt and gives the answer: 0 it does, 1 it may; None: surely
-        not."""
-        facts, needs = candidate.facts, wanted.needs
-        if lacks_of(candidate.provider.profile, facts, needs, wanted.longest_answer):
-            return None
-        target = candidate.provider.targets.get(candidate.model_id)
-        estimator = self._untaught if target is None else target.estimator
-        expected = estimator.input_tokens(wanted.size) + (wanted.longest_answer or 0)
-        expected = max(expected, needs.context_tokens)
-        if expected > (facts.context_tokens or _USUAL_CONTEXT):
-            return 1
-        return int(bool(needs.output_tokens) and facts.max_output_tokens is None)
 
     async def _nobody(
         self,

@@ -17,7 +17,8 @@ from forebay.actors.config import (
     split_target,
     with_star,
 )
-from forebay.actors.gateway.auto_choice import AutoChoice, Wanted
+from forebay.actors.gateway.auto_choice import AutoChoice
+from forebay.actors.gateway.auto_ranking import Wanted
 from forebay.actors.gateway.jobs import Client
 from forebay.actors.gateway.model_index import ModelIndex
 from forebay.actors.gateway.model_names import LATEST_TAG, spellings

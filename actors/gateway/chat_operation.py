@@ -19,6 +19,7 @@ from forebay.actors.gateway.answers import (
 from forebay.actors.gateway.calls import LARGEST_ANSWER, read_json, said_in_answer, server_failed
 from forebay.actors.gateway.conversations import conversation_of
 from forebay.actors.gateway.failures import CallFailed
+from forebay.actors.gateway.manners import Manner
 from forebay.actors.gateway.operations import (
     Inbound,
     Operation,
@@ -41,7 +42,7 @@ from forebay.protocol.canonical.events import Finish, StreamError, StreamEvent, 
 from forebay.protocol.canonical.images import links_to_images, with_images_inline
 from forebay.protocol.canonical.request_needs import needs_of_chat
 from forebay.protocol.canonical.requests import ChatRequest, InlineData
-from forebay.protocol.dialects.base import ChatCodec, UpstreamTraits
+from forebay.protocol.dialects.base import ChatCodec
 from forebay.protocol.dialects.registry import CODECS
 from forebay.protocol.dialects.stop_text import WithoutStopText
 from forebay.protocol.jsontext import JsonValue
@@ -80,7 +81,7 @@ class ChatOperation(Operation[ChatContent]):
         self.service_tier = request.service_tier
         self._codec = codec
         self._inbound = inbound
-        self._wordings: dict[tuple[int, int, bool], tuple[UpstreamTraits, tuple[Wording, ...]]] = {}
+        self._wordings: dict[Manner, tuple[Wording, ...]] = {}
         """By the kind of provider, and what there is to know of the server, which is held."""
 
     def conversation(self, client: str) -> int | None:
@@ -95,13 +96,11 @@ class ChatOperation(Operation[ChatContent]):
 
     def wordings(self, target: Target) -> tuple[Wording, ...]:
         # Many targets are asked in the same words, and few are there to be asked.
-        profile = target.provider.profile
-        traits = target.provider.traits_of(target.model_id)
-        key = (id(profile), id(traits), profile.completes_text(target.model_id))
-        known = self._wordings.get(key)
+        manner = target.provider.manner_of(target.model_id)
+        known = self._wordings.get(manner)
         if known is None:
-            known = self._wordings[key] = (traits, self._wordings_for(target))
-        return known[1]
+            known = self._wordings[manner] = self._wordings_for(target)
+        return known
 
     def _wordings_for(self, target: Target) -> tuple[Wording, ...]:
         codecs = self._codecs_of(target)

@@ -37,10 +37,10 @@ def eligible_targets(
     """
     trials = _Trials()
     choices: dict[Target, Wording] = {}
+    rejects = job.on_unsupported is OnUnsupported.REJECT
+    wordings_of = job.operation.wordings
     for target in targets:
-        choice = trials.best(
-            job.operation.wordings(target), rejects=job.on_unsupported is OnUnsupported.REJECT
-        )
+        choice = trials.best(wordings_of(target), rejects=rejects)
         if choice is not None:
             choices[target] = choice
     if not choices:
@@ -57,11 +57,17 @@ class _Trials:
         self.lossy: list[tuple[Wording, tuple[str, ...]]] = []
         """What would be left out of the request, and may not be."""
         self._tried: dict[Wording, tuple[Wording, tuple[str, ...] | None]] = {}
-        self._same: dict[int, tuple[Wording, tuple[Wording, tuple[str, ...] | None]]] = {}
-        """By the id of a wording, which is held."""
+        self._best: dict[int, tuple[tuple[Wording, ...], Wording | None]] = {}
+        """By the identity of the wordings that a target has, which are held: many have the same."""
 
-    def best(self, wordings: Iterable[Wording], *, rejects: bool) -> Wording | None:
+    def best(self, wordings: tuple[Wording, ...], *, rejects: bool) -> Wording | None:
         """Of ``wordings`` the first of those that lose least; None: none will do."""
+        known = self._best.get(id(wordings))
+        if known is None:
+            known = self._best[id(wordings)] = wordings, self._found_best(wordings, rejects=rejects)
+        return known[1]
+
+    def _found_best(self, wordings: tuple[Wording, ...], *, rejects: bool) -> Wording | None:
         best: Wording | None = None
         least = 0
         for each in wordings:
@@ -76,9 +82,6 @@ class _Trials:
 
     def _try(self, wording: Wording, *, rejects: bool) -> tuple[Wording, tuple[str, ...] | None]:
         """The one of its equals that was tried, and what it leaves out; None: it can't say it."""
-        same = self._same.get(id(wording))
-        if same is not None:
-            return same[1]
         if wording not in self._tried:
             dropped: tuple[str, ...] | None = None
             try:
@@ -90,9 +93,7 @@ class _Trials:
             if dropped and rejects:
                 self.lossy.append((wording, dropped))
             self._tried[wording] = wording, dropped
-        tried = self._tried[wording]
-        self._same[id(wording)] = wording, tried
-        return tried
+        return self._tried[wording]
 
 
 def _all_would_lose(model: str, lossy: list[tuple[Wording, tuple[str, ...]]]) -> ApiError:

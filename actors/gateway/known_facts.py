@@ -16,6 +16,7 @@ import trio
 from forebay.actors.config import ProviderSettings, TargetSettings
 from forebay.actors.gateway.accounts import hosts_of, is_near
 from forebay.actors.gateway.listing import Listing
+from forebay.actors.gateway.manners import Manner, manner
 from forebay.actors.model_tables import ModelTables, ProviderTable
 from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.canonical.model_facts import ModelFacts, listed_facts
@@ -67,7 +68,7 @@ class KnownFacts:
         self._of_listing = listing.models
         self._kept: dict[str, ModelFacts] = {}
         self._prefills: dict[str, Prefill] = {}
-        self._kept_traits: dict[str, UpstreamTraits] = {}
+        self._manners: dict[str, Manner] = {}
         self._version = 0
 
     @property
@@ -104,7 +105,7 @@ class KnownFacts:
     def _forget(self) -> None:
         self._kept = {}
         self._prefills = {}
-        self._kept_traits = {}
+        self._manners = {}
         self._version += 1
 
     def of(self, model_id: str) -> ModelFacts:
@@ -117,16 +118,20 @@ class KnownFacts:
             facts = self._kept[model_id] = self._found(model_id)
         return facts
 
-    def traits_of(self, model_id: str) -> UpstreamTraits:
-        """What there is to know of the server when it is asked for this model. Kept, too; equal
-        ones of one kind are the same object."""
+    def manner_of(self, model_id: str) -> Manner:
+        """How a model is asked, and what there is to know of the server then. Kept, too."""
         self._catch_up()
-        traits = self._kept_traits.get(model_id)
-        if traits is None:
-            if len(self._kept_traits) >= _MOST_KEPT:
-                self._kept_traits = {}
-            traits = self._kept_traits[model_id] = self._found_traits(model_id)
-        return traits
+        known = self._manners.get(model_id)
+        if known is None:
+            if len(self._manners) >= _MOST_KEPT:
+                self._manners = {}
+            profile = self._profile
+            known = self._manners[model_id] = manner(
+                profile,
+                self._found_traits(model_id),
+                completes_text=profile.completes_text(model_id),
+            )
+        return known
 
     def _found_traits(self, model_id: str) -> UpstreamTraits:
         traits = self._profile.traits_of(model_id)
@@ -180,7 +185,7 @@ class KnownFacts:
         )
 
     def _of_kind(self, model_id: str) -> ModelFacts:
-        continues = self.traits_of(model_id).prefill is not Prefill.NONE
+        continues = self.manner_of(model_id).traits.prefill is not Prefill.NONE
         return _OF_KINDS[continues, self._is_local_at(model_id)]
 
     def _is_local_at(self, model_id: str) -> bool:

@@ -31,6 +31,7 @@ from forebay.actors.gateway.known_facts import KnownFacts
 from forebay.actors.gateway.last_failure import LastFailure
 from forebay.actors.gateway.listing import Listing, all_listed, fetch_listings
 from forebay.actors.gateway.listing_schedule import ListingSchedule
+from forebay.actors.gateway.manners import Manner
 from forebay.actors.gateway.model_details import ModelDetails
 from forebay.actors.gateway.probing import ask_whether_well
 from forebay.actors.gateway.told_limits import ToldLimits
@@ -68,6 +69,11 @@ class Target:
     @property
     def name(self) -> str:
         return f"{self.provider.name}/{self.model_id}"
+
+    @property
+    def is_out(self) -> bool:
+        """It can't serve for now, by itself or with its whole account."""
+        return self.pooled.out is not None or self.provider.pool.out is not None
 
 
 class Provider:
@@ -122,7 +128,11 @@ class Provider:
 
     def traits_of(self, model_id: str) -> UpstreamTraits:
         """What there is to know of the server when it is asked for this model."""
-        return self._facts.traits_of(model_id)
+        return self._facts.manner_of(model_id).traits
+
+    def manner_of(self, model_id: str) -> Manner:
+        """How the model is asked. Kept; asking again costs nothing."""
+        return self._facts.manner_of(model_id)
 
     def facts_of(self, model_id: str) -> ModelFacts:
         """What the model can do, costs and allows, as far as anybody says: the configuration over

@@ -103,7 +103,9 @@ class Routing(Generic[ContentT]):
         await self._prepare()
 
     async def _prepare(self) -> None:
-        able = self._able(self._bare, serving(self._bare.operation, self.resolution))
+        able = serving(self._bare.operation, self.resolution)
+        if not self.resolution.is_any:  # those were chosen by what they are able to do
+            able = self._able(self._bare, able)
         self.job = await self._images.enter_async_context(
             self._linked_images.brought_in(self._bare, able)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from forebay.protocol.canonical.needs import NO_NEEDS, Needs
@@ -18,6 +19,7 @@ def is_auto(name: str) -> bool:
     return name == AUTO or name.startswith(_WITH_NEEDS)
 
 
+@lru_cache(maxsize=256)
 def needs_in(name: str) -> Needs:
     """What a name that ``is_auto`` asks for.
 

@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 from forebay.actors.config import parse_settings
 from forebay.actors.gateway.ability import able_targets
-from forebay.actors.gateway.auto_choice import MOST_TARGETS
+from forebay.actors.gateway.auto_ranking import MOST_TARGETS
 from forebay.actors.gateway.catalog import Catalog, Resolution
 from forebay.actors.gateway.chat_operation import ChatOperation
 from forebay.actors.gateway.eligibility import eligible_targets
