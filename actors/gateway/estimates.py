@@ -44,11 +44,16 @@ class _Margin:
         self._surplus = RunningRatio(_LEAST_WEIGHT)
 
     def note(self, expected: float, counted: float) -> None:
-        shortfall = max(0.0, (counted - expected) / max(1.0, expected))
+        surplus = expected - counted
+        shortfall = 0.0
+        if surplus < 0:
+            shortfall = -surplus / expected if expected > 1.0 else -surplus
         weight = _WIDENING if shortfall > self.share else _NARROWING
-        self.share += weight * (min(_LARGEST_ERROR, shortfall) - self.share)
-        self._error.add(abs(expected - counted), counted)
-        self._surplus.add(expected - counted, counted)
+        if shortfall > _LARGEST_ERROR:
+            shortfall = _LARGEST_ERROR
+        self.share += weight * (shortfall - self.share)
+        self._error.add(abs(surplus), counted)
+        self._surplus.add(surplus, counted)
 
     def quality(self) -> EstimateQuality:
         error, bias = self._error.value(0.0), self._surplus.value(0.0)
@@ -155,35 +160,37 @@ class TokenEstimator:
         if not usage.counted:
             return
         self._reports += 1
-        if usage.input_total:
+        weight = self._weight
+        counted = usage.input_total
+        if counted:
             expected = self.input_tokens(size)
             charged = self._charged_input(usage)
             self._input_margin.note(expected * self._charged, charged)
-            self._charged += self._weight * (charged / usage.input_total - self._charged)
+            self._charged += weight * (charged / counted - self._charged)
             most = _LARGEST_ERROR * max(expected, _SHORT * self._per_byte)
-            self._learn_input(size, min(most, usage.input_total - expected))
+            self._learn_input(size, min(most, counted - expected), weight)
         expected_output = self._output
         if most_output is not None:
             expected_output = min(expected_output, float(most_output))
         self._output_margin.note(expected_output, float(usage.output))
-        self._output += self._weight * (usage.output - self._output)
+        self._output += weight * (usage.output - self._output)
 
     @property
     def _weight(self) -> float:
         """Of a new report: the first ones count for more."""
         return max(_LEARNING, 1 / (self._reports + 1))
 
-    def _learn_input(self, size: RequestSize, error: float) -> None:
+    def _learn_input(self, size: RequestSize, error: float, weight: float) -> None:
         """Put an error down to what there was most of."""
         text = size.text_bytes * self._per_byte
         media = size.media * self._per_medium
         if media > text:
-            per_medium = self._per_medium + self._weight * error / size.media
+            per_medium = self._per_medium + weight * error / size.media
             self._per_medium = max(0.0, per_medium)
         elif size.text_bytes >= _SHORT:
-            self._per_byte = max(0.0, self._per_byte + self._weight * error / size.text_bytes)
+            self._per_byte = max(0.0, self._per_byte + weight * error / size.text_bytes)
         else:
-            self._per_request += self._weight * error
+            self._per_request += weight * error
 
     # For operators, and over restarts.
 

@@ -40,6 +40,8 @@ class Model:
         self.is_sticky = isinstance(preference, Sticky)
         """Conversations stay at their targets while they can."""
         self._lanes: dict[tuple[Target, ...], WaitingLane] = {}
+        self._idle: tuple[tuple[Target, ...], WaitingLane] | None = None
+        """The lane that was emptied last: where jobs rarely wait it is made only once."""
         self._closed: str | None = None
         self.is_retired = False
         """The configuration has changed: another one stands in its place, or none."""
@@ -56,6 +58,9 @@ class Model:
     def lane(self, targets: tuple[Target, ...]) -> WaitingLane:
         """The lane of the jobs that ``targets`` can serve; it lasts while jobs wait in it."""
         lane = self._lanes.get(targets)
+        if lane is None and self._idle is not None and self._idle[0] == targets:
+            lane = self._lanes[targets] = self._idle[1]
+            self._idle = None
         if lane is None:
             lane = WaitingLane(
                 tuple(target.pooled for target in targets),
@@ -70,7 +75,8 @@ class Model:
         return lane
 
     def _forget(self, targets: tuple[Target, ...]) -> None:
-        del self._lanes[targets]
+        lane = self._lanes.pop(targets)
+        self._idle = None if lane.is_closed else (targets, lane)
 
     @property
     def preference(self) -> Preference:
@@ -80,12 +86,14 @@ class Model:
     def retire(self) -> None:
         """Send everybody who waits, and everybody who comes, to find out anew who serves."""
         self.is_retired = True
+        self._idle = None
         for lane in self.lanes:
             lane.leave()
 
     def close(self, reason: str) -> None:
         """Tell everybody who waits, and everybody who comes, that nobody will be served."""
         self._closed = reason
+        self._idle = None
         for lane in self.lanes:
             lane.close(reason)
 

@@ -56,9 +56,9 @@ _FREE = Price(0.0, 0.0)
 """What a model of one's own costs where nobody says."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """One upstream model at one provider."""
+    """One upstream model at one provider; there is one object of each."""
 
     provider: Provider
     model_id: str

@@ -245,6 +245,11 @@ class WaitingLane(Lane):
         self._closed: str | None = None
         self._is_left = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Nobody can wait here any more."""
+        return self._closed is not None
+
     # The life of a wait, in the session's own task.
 
     async def wait(self, place: Place, key: FlowKey, weight: float, deadline: float) -> Grant:
@@ -258,7 +263,7 @@ class WaitingLane(Lane):
         try:
             in_front = self._stand_in_front(flow, place)
             if place.grant is not None:
-                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint_if_cancelled()
                 return place.grant
             if deadline <= trio.current_time():
                 # Who does not wait at all stands in nobody's way, not for a moment.

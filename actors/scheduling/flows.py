@@ -145,26 +145,26 @@ class Flow(ABC):
                 waited there with it; whoever came later comes after it.
         """
         demand = ticket.demand
+        tokens = demand.tokens
         self._tickets[ticket] = None
         self.waiting += 1
-        self.tokens += demand.tokens
+        self.tokens += tokens
         self.output += demand.output
-        if returns:
+        if not returns and not arrived_before:
+            ticket.calls_before, ticket.tokens_before = self._calls_end, self._tokens_end
+            self._calls_end += 1.0
+            self._tokens_end += tokens
+            self.last_arrival = ticket.arrival
+        elif returns:
             self._calls_begin -= 1.0
             self._tokens_begin -= demand.tokens
             ticket.calls_before, ticket.tokens_before = self._calls_begin, self._tokens_begin
-            return
-        if arrived_before:
+        else:
             self._calls_begin = min(self._calls_begin, ticket.calls_before)
             self._tokens_begin = min(self._tokens_begin, ticket.tokens_before)
             self._calls_end = max(self._calls_end, ticket.calls_before + 1.0)
             self._tokens_end = max(self._tokens_end, ticket.tokens_before + demand.tokens)
             self.last_arrival = max(self.last_arrival, ticket.arrival)
-            return
-        ticket.calls_before, ticket.tokens_before = self._calls_end, self._tokens_end
-        self._calls_end += 1.0
-        self._tokens_end += demand.tokens
-        self.last_arrival = ticket.arrival
 
     def count_out(self, ticket: Ticket) -> None:
         """It does not wait here any more."""

@@ -127,7 +127,9 @@ class FlowOrder:
         opens_at = share.counter if is_new else share.counter - share.usual / 2
         age = standing.oldest() if standing.is_mixed else arrival
         if is_new or opens_at <= shares.window_end:
-            turn = shares.round_of(share)
+            turn = share.round
+            if turn < shares.round:
+                turn = shares.round
             if opens_at < shares.window_start:
                 return False, turn, _LATE, opens_at, age, entry.precedence, arrival
             return False, turn, _OPEN, 0.0, age, entry.precedence, arrival

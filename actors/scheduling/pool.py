@@ -255,9 +255,12 @@ class Pool:
         Args:
             only_target: that all wait for.
         """
-        gates = self._gates if only_target is None else only_target.gates_alike_for_all()
+        if only_target is None:
+            gates = tuple(gate for gate in self._gates if gate.same_for_all)
+        else:
+            gates = only_target.gates_alike_for_all()
         for gate in gates:
-            if not gate.is_dormant and gate.same_for_all:
+            if not gate.is_dormant:
                 opens_at = gate.ready_at(_ANY_DEMAND, now)
                 if opens_at > now:
                     if self.blocked:

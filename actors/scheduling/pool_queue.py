@@ -207,9 +207,17 @@ class PoolQueue:
     def first(self, blocked: AbstractSet[Gate]) -> First | None:
         """The job that is next among the targets that are served and that none of ``blocked``
         bars."""
-        targets = [target for target in self._active if target.is_open(blocked)]
-        if not targets:
-            return None
+        only = self.only_target
+        if only is not None:
+            if not only.is_open(blocked):
+                return None
+            if len(only.orders) == 1:
+                return self._first_of_class((only,), *only.orders)
+            targets = [only]
+        else:
+            targets = [target for target in self._active if target.is_open(blocked)]
+            if not targets:
+                return None
         best: First | None = None
         best_counter = inf
         for traffic_class, each in self._classes.items():

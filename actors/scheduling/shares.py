@@ -83,6 +83,7 @@ class ShareTable(Generic[KeyT]):
         self._serial = 0
         self._busy = 0
         self._largest_step = 0.0
+        """How far the largest call of late has moved a counter."""
         self._usual_cost = 0.0
         self.virtual_time = 0.0
         """What the share that was served last had really used until then; it never falls."""
@@ -144,7 +145,10 @@ class ShareTable(Generic[KeyT]):
             if self._idle:
                 self._forget_idle()
         step = cost / share.weight
-        largest = self._note_step(step)
+        largest = self._largest_step * _FORGETTING
+        if largest < step:
+            largest = step
+        self._largest_step = largest
         # Waiting for a target that is closed for hours earns no credit at the others.
         least = self.virtual_time - _MOST_CREDIT * largest
         if counter < least:
@@ -170,20 +174,14 @@ class ShareTable(Generic[KeyT]):
             else:
                 share.usual = step
                 share.settled = True
-            self._note_step(step)
+            self._largest_step *= _FORGETTING
+            if self._largest_step < step:
+                self._largest_step = step
             self._usual_cost += _SMOOTHING * (used - self._usual_cost)
         else:
             share.round -= 1
         if not share.in_flight and not share.waiting:
             self._retire(share)
-
-    def _note_step(self, step: float) -> float:
-        """How far the largest of late has moved a counter."""
-        largest = self._largest_step * _FORGETTING
-        if largest < step:
-            largest = step
-        self._largest_step = largest
-        return largest
 
     def _retire(self, share: Share[KeyT]) -> None:
         """It is not busy any more."""
