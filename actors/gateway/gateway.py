@@ -265,8 +265,6 @@ class Gateway:
         except JobFailure as failure:
             raise self._in_drain(failure) from None
         try:
-            # Whoever makes no call that takes time must not keep others from running.
-            await trio.lowlevel.checkpoint()
             yield permit
         finally:
             permit.abandon()

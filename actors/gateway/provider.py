@@ -15,6 +15,7 @@ import trio
 
 from forebay.actors.config import LimitSettings, ProviderSettings
 from forebay.actors.gateway.accounts import call_headers, call_timeouts, secrets_of
+from forebay.actors.gateway.bell import Bell
 from forebay.actors.gateway.budgets import (
     budget_gates,
     carried_on,
@@ -123,7 +124,8 @@ class Provider:
         self.routes = HostRoutes(name, settings, random, self.health.watch)
         self._departures = Departures(name)
         self._targets: dict[str, Target] = {}
-        self._bell = trio.Event()
+        self.bell = Bell()
+        """Wakes :meth:`pump`."""
         self.pool.ring = self.ring
 
     def traits_of(self, model_id: str) -> UpstreamTraits:
@@ -172,20 +174,20 @@ class Provider:
 
     def ring(self) -> None:
         """Something happened that may let a job start."""
-        self._bell.set()
+        self.bell.ring()
 
     async def pump(self) -> None:
         """Grant whenever something can be granted, until cancelled."""
         while True:
-            self._bell = bell = trio.Event()
+            bell = self.bell
+            bell.silence()
             now = trio.current_time()
             next_trial = self.exclusions.begin_trials(now)
             wake = min(self.pool.pump(now), next_trial)
             if wake <= now:
                 await trio.lowlevel.checkpoint()
                 continue
-            with trio.CancelScope(deadline=wake):
-                await bell.wait()
+            await bell.heard(until=wake)
 
     def target(self, model_id: str) -> Target:
         """The target of this name, made when it is first asked for."""

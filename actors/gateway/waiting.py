@@ -263,7 +263,7 @@ class WaitingLane(Lane):
         try:
             in_front = self._stand_in_front(flow, place)
             if place.grant is not None:
-                await trio.lowlevel.checkpoint_if_cancelled()
+                await trio.lowlevel.checkpoint()
                 return place.grant
             if deadline <= trio.current_time():
                 # Who does not wait at all stands in nobody's way, not for a moment.

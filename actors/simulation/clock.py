@@ -32,6 +32,8 @@ class VirtualClock(Clock):
         self._serial = 0
         self._gone: set[int] = set()
         """Serials of events whose tasks were cancelled."""
+        self._forestallable: dict[int, float] = {}
+        """Events that are still to come and that something else may forestall: when they come."""
 
     # Of trio's interface.
 
@@ -49,7 +51,8 @@ class VirtualClock(Clock):
         if deadline <= self.now:
             return 0
         if events and events[0][0] <= deadline:
-            when, _, task = heapq.heappop(events)
+            when, serial, task = heapq.heappop(events)
+            self._forestallable.pop(serial, None)
             if when > self.now:
                 self.now = when
             trio.lowlevel.reschedule(task)
@@ -64,8 +67,33 @@ class VirtualClock(Clock):
     def wake(self, task: trio.lowlevel.Task, when: float) -> int:
         """Have ``task``, which waits for nothing else, go on at ``when``; its serial number."""
         self._serial += 1
-        heapq.heappush(self._events, (when, self._serial, task))
+        if when < inf:
+            heapq.heappush(self._events, (when, self._serial, task))
         return self._serial
+
+    def forestall(self, serial: int) -> bool:
+        """The task of this event was told to go on by something else. False: it goes on already."""
+        when = self._forestallable.pop(serial, None)
+        if when is not None and when < inf:
+            self._gone.add(serial)
+        return when is not None
+
+    async def until_forestalled(self, when: float, told: Callable[[int], None]) -> None:
+        """As :meth:`until`, unless the event is forestalled.
+
+        Args:
+            when: ``inf``: never by itself.
+            told: is given its serial number before the task sleeps.
+        """
+        serial = self.wake(trio.lowlevel.current_task(), when)
+        self._forestallable[serial] = when
+        told(serial)
+
+        def forget(_: Callable[[], Any]) -> trio.lowlevel.Abort:
+            self.forestall(serial)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(forget)
 
     async def until(self, when: float) -> None:
         """Sleep until ``when`` or, if that is past, until it is this task's turn. Of several that

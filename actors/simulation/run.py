@@ -35,6 +35,7 @@ from forebay.actors.simulation.requests import (
 )
 from forebay.actors.simulation.trace import Recorded
 from forebay.actors.simulation.upstreams import SimulatedUpstream
+from forebay.actors.simulation.virtual_bells import VirtualBell
 from forebay.protocol.canonical.errors import ErrorKind
 from forebay.protocol.canonical.events import Usage
 from forebay.protocol.canonical.requests import Dialect
@@ -154,6 +155,9 @@ class _Simulation:
             trio.open_nursery() as nursery,
         ):
             self._catalog = gateway.catalog
+            for provider in gateway.providers.values():
+                before, provider.bell = provider.bell, VirtualBell(self._clock)
+                before.ring()
             nursery.start_soon(self._note_limits)
             for upstream in self._upstreams.values():
                 if upstream.changes:
