@@ -62,11 +62,9 @@ CASES = [
 def plant(case: Case, seed: int = 1) -> TellingUpstream:
     random = Random(seed)
     pool = Pool("pool", ())
-    target = pool.add_target(
-        "target",
-        (),
-        [Route("host", (Cooldown("cooldown", random), LearnedLimit("learned", random)))],
-    )
+    cooldown = Cooldown("cooldown", random)
+    learned = LearnedLimit("learned", random, cooldown=cooldown)
+    target = pool.add_target("target", (), [Route("host", (cooldown, learned))])
     gates = []
     for unit, *_ in case.quotas:
         gates.append(ToldLimit(f"{unit} told", unit))
@@ -102,8 +100,7 @@ def test_a_limit_that_halves_and_doubles_is_followed(unit: Unit) -> None:
     quota = upstream.quotas[0]
     upstream.run(600)
     for changed_at, new in ((600, limit / 2), (1200, limit)):
-        quota.turn(upstream.now)
-        quota.limit, quota.burst = new, new / 60
+        quota.change(new, new / 60, upstream.now)
         upstream.run(changed_at + 120)
         used, refused = quota.used, upstream.refused
         upstream.run(changed_at + 600)

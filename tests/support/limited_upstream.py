@@ -66,9 +66,20 @@ class BucketLimit(Limit):
         self._level = min(self.burst, self._level + gain)
         self._at = now
 
-    def change(self, now: float, rate: float) -> None:
+    def change(self, now: float, rate: float, burst: float | None = None) -> None:
+        """
+        Args:
+            burst: None: as it was.
+        """
         self._refill(now)
         self.rate = rate
+        if burst is not None:
+            self.burst = burst
+
+    def left(self, now: float) -> float:
+        """Units that are in it."""
+        self._refill(now)
+        return self._level
 
     def wait(self, demand: Demand, now: float) -> float:
         self._refill(now)
@@ -109,6 +120,11 @@ class FixedWindow(Limit):
         if window != self._window:
             self._window = window
             self._taken = 0.0
+
+    def left(self, now: float) -> float:
+        """Units that this window still has."""
+        self._turn(now)
+        return self.limit - self._taken
 
     def wait(self, demand: Demand, now: float) -> float:
         self._turn(now)

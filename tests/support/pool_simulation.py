@@ -11,9 +11,10 @@ import heapq
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from math import inf
+
+from limited_upstream import BucketLimit, Limit, Manners, Slots, Upstream
 
 from forebay.actors.scheduling.flows import (
     Flow,
@@ -23,7 +24,7 @@ from forebay.actors.scheduling.flows import (
     TicketState,
     TrafficClass,
 )
-from forebay.actors.scheduling.gates import Demand, Ending, Gate, Outcome
+from forebay.actors.scheduling.gates import Demand, Ending, Gate, Outcome, Unit
 from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.lanes import Lane, Strategy
 from forebay.actors.scheduling.pool import Pool
@@ -256,43 +257,30 @@ class Service(PoolLoop):
         return [ticket.client for ticket in self.started[since:]]
 
 
-@dataclass
-class UpstreamModel:
+class UpstreamModel(Upstream):
     """The truth about an upstream: a request bucket and slots; ``inf`` means no such limit."""
 
-    rate: float = inf
-    burst: float = 1.0
-    slots: float = inf
-    latency: float = 0.005
-    level: float = field(init=False)
-    at: float = 0.0
-    busy: int = 0
-    accepted: int = 0
-    refused: int = 0
-
-    def __post_init__(self) -> None:
-        self.level = self.burst
-
-    def _refill(self, now: float) -> None:
-        if self.rate < inf:
-            self.level = min(self.burst, self.level + (now - self.at) * self.rate)
-        self.at = now
+    def __init__(
+        self,
+        *,
+        rate: float = inf,
+        burst: float = 1.0,
+        slots: float = inf,
+        latency: float = 0.005,
+    ) -> None:
+        self.latency = latency
+        self._bucket = BucketLimit(Unit.REQUESTS, rate, burst) if rate < inf else None
+        self._slots = Slots(int(slots)) if slots < inf else None
+        limits: list[Limit | None] = [self._bucket, self._slots]
+        manners = Manners(latency=lambda random: latency)
+        super().__init__([limit for limit in limits if limit is not None], manners)
 
     def change(self, now: float, *, rate: float = inf, slots: float = inf) -> None:
-        """From now on other limits hold."""
-        self._refill(now)
-        self.rate, self.slots = rate, slots
-
-    def call(self, now: float) -> bool:
-        self._refill(now)
-        if self.busy >= self.slots or (self.rate < inf and self.level < 1 - 1e-9):
-            self.refused += 1
-            return False
-        if self.rate < inf:
-            self.level -= 1
-        self.busy += 1
-        self.accepted += 1
-        return True
+        """From now on another limit holds than the one that there was."""
+        if self._bucket is not None:
+            self._bucket.change(now, rate)
+        if self._slots is not None:
+            self._slots.change(now, int(slots))
 
 
 class Simulation(PoolLoop):
@@ -325,7 +313,7 @@ class Simulation(PoolLoop):
         self.at(self.now + 0.001, lambda: self._arrive(ticket, grant))
 
     def _arrive(self, ticket: ListedTicket, grant: Grant) -> None:
-        if self.upstream.call(self.now):
+        if self.upstream.call(ticket.demand, self.now) is None:
             ticket.started_at = self.now
             self.at(self.now + self.upstream.latency, lambda: self._done(ticket, grant))
         else:
@@ -340,7 +328,7 @@ class Simulation(PoolLoop):
         )
 
     def _done(self, ticket: ListedTicket, grant: Grant) -> None:
-        self.upstream.busy -= 1
+        self.upstream.end(ticket.demand, ticket.demand, self.now)
         grant.accepted(self.now)
         grant.finish(Outcome(ending=Ending.SERVED), served=True, now=self.now)
         self.finished.append((ticket, self.now))

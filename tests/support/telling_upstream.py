@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from math import inf
 from random import Random
 
+from limited_upstream import BucketLimit, FixedWindow
 from pool_simulation import INTERACTIVE, ListedTicket, ListLane, PoolLoop
 
 from forebay.actors.scheduling.flows import FlowKey
@@ -17,51 +17,58 @@ from forebay.actors.scheduling.told import Told, ToldLimit
 from forebay.actors.scheduling.windows import Shape
 
 
-@dataclass
 class Quota:
-    """One limit as the upstream keeps it."""
+    """One limit as the upstream keeps it, and tells of it."""
 
-    unit: Unit
-    limit: float
-    window: float = 60.0
-    shape: Shape = Shape.SMOOTH
-    burst: float | None = None
-    """Of a smooth limit; None: all of it."""
-    level: float = field(init=False)
-    used: float = 0.0
-    """All that was ever taken."""
-    at: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.level = self._capacity
+    def __init__(
+        self,
+        unit: Unit,
+        limit: float,
+        window: float = 60.0,
+        shape: Shape = Shape.SMOOTH,
+        burst: float | None = None,
+    ) -> None:
+        """
+        Args:
+            burst: of a smooth limit; None: all of it.
+        """
+        self.limit = limit
+        self.window = window
+        self.shape = shape
+        self._capacity = limit if burst is None else burst
+        self._kept: BucketLimit | FixedWindow
+        if shape is Shape.SMOOTH:
+            self._kept = BucketLimit(unit, limit / window, self._capacity)
+        else:
+            self._kept = FixedWindow(unit, limit, seconds=window)
 
     @property
-    def _capacity(self) -> float:
-        return self.limit if self.burst is None else self.burst
+    def used(self) -> float:
+        """All that was ever taken."""
+        return self._kept.used
 
-    def turn(self, now: float) -> None:
-        if self.shape is Shape.SMOOTH:
-            refilled = self.level + (now - self.at) * self.limit / self.window
-            self.level = min(self._capacity, refilled)
-        elif now // self.window > self.at // self.window:
-            self.level = self.limit
-        self.at = now
+    def change(self, limit: float, burst: float, now: float) -> None:
+        """Another smooth limit holds from now on."""
+        assert isinstance(self._kept, BucketLimit)
+        self.limit = limit
+        self._capacity = burst
+        self._kept.change(now, limit / self.window, burst)
 
-    def has(self, demand: Demand) -> bool:
-        return self.level >= min(demand.of(self.unit), self._capacity) - 1e-9
+    def has(self, demand: Demand, now: float) -> bool:
+        return self._kept.wait(demand, now) == 0
 
-    def take(self, amount: float) -> None:
-        self.level -= amount
-        self.used += amount
+    def take(self, demand: Demand, now: float) -> None:
+        self._kept.take(demand, now)
 
     def told(self, now: float) -> Told:
+        left = self._kept.left(now)
         if self.shape is Shape.SMOOTH:
-            resets_in = (self._capacity - self.level) * self.window / self.limit
+            resets_in = (self._capacity - left) * self.window / self.limit
         else:
             resets_in = self.window - now % self.window
         return Told(
             limit=self.limit,
-            remaining=max(0.0, self.level // 1),
+            remaining=max(0.0, left // 1),
             resets_in=resets_in,
             window=self.window,
             shape=self.shape,
@@ -112,12 +119,10 @@ class TellingUpstream(PoolLoop):
         self.at(self.now + 0.002, lambda: self._arrive(ticket, grant))
 
     def _arrive(self, ticket: ListedTicket, grant: Grant) -> None:
-        for quota in self.quotas:
-            quota.turn(self.now)
-        accepted = all(quota.has(ticket.demand) for quota in self.quotas)
+        accepted = all(quota.has(ticket.demand, self.now) for quota in self.quotas)
         if accepted:
             for quota in self.quotas:
-                quota.take(ticket.demand.of(quota.unit))
+                quota.take(ticket.demand, self.now)
             self.accepted += 1
         else:
             self.refused += 1
