@@ -24,9 +24,9 @@ from harness.machine import Bystanders
 from harness.processes import Server, gateway, prepare_process
 
 from forebay.actors.config import Settings, parse_settings
-from forebay.actors.gateway.catalog import Catalog
-from forebay.actors.gateway.jobs import ANONYMOUS
-from forebay.actors.gateway.provider import Provider
+from forebay.actors.jobs.job import ANONYMOUS
+from forebay.actors.providers.provider import Provider
+from forebay.actors.routing.catalog import Catalog
 from forebay.endpoints.collector import set_for_holding
 from forebay.endpoints.model_pages import write_list
 from forebay.protocol.canonical.requests import Dialect

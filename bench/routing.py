@@ -20,13 +20,13 @@ import trio
 from harness.figures import Figure, Report, argument_parser, at_most, publish
 
 from forebay.actors.config import NameList, parse_settings
-from forebay.actors.gateway.ability import able_targets
-from forebay.actors.gateway.catalog import Catalog, Resolution
-from forebay.actors.gateway.chat_operation import ChatOperation
-from forebay.actors.gateway.eligibility import eligible_targets
-from forebay.actors.gateway.jobs import Client, Job
-from forebay.actors.gateway.operations import Inbound
-from forebay.actors.gateway.provider import Provider
+from forebay.actors.jobs.chat_operation import ChatOperation
+from forebay.actors.jobs.job import Client, Job
+from forebay.actors.jobs.operations import Inbound
+from forebay.actors.providers.provider import Provider
+from forebay.actors.routing.ability import able_targets
+from forebay.actors.routing.catalog import Catalog, Resolution
+from forebay.actors.routing.eligibility import eligible_targets
 from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.dialects.openai import OPENAI, OpenAIChatCodec
 from forebay.protocol.jsontext import dumps, loads_object

@@ -25,12 +25,12 @@ import trio.testing
 from harness.figures import Figure, Report, argument_parser, at_most, publish
 
 from forebay.actors.config import parse_settings
-from forebay.actors.gateway.catalog import Catalog, Resolution
-from forebay.actors.gateway.jobs import Claim, Client
 from forebay.actors.gateway.permits import Permit
-from forebay.actors.gateway.provider import Provider
-from forebay.actors.gateway.sizes import RequestSize
-from forebay.actors.gateway.waiting import ChannelFlow, Place, WaitingLane
+from forebay.actors.jobs.job import Claim, Client
+from forebay.actors.jobs.waiting import ChannelFlow, Place, WaitingLane
+from forebay.actors.providers.provider import Provider
+from forebay.actors.providers.sizes import RequestSize
+from forebay.actors.routing.catalog import Catalog, Resolution
 from forebay.actors.scheduling.flows import FlowKey, TrafficClass
 from forebay.actors.scheduling.gates import Demand, Ending, Outcome
 from forebay.actors.scheduling.grants import Grant

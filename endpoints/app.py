@@ -21,9 +21,9 @@ from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 from werkzeug.exceptions import HTTPException
 
 from forebay.actors.config import Settings
-from forebay.actors.gateway.failures import shutting_down
 from forebay.actors.gateway.gateway import Gateway
-from forebay.actors.gateway.jobs import ANONYMOUS, Client
+from forebay.actors.jobs.failures import shutting_down
+from forebay.actors.jobs.job import ANONYMOUS, Client
 from forebay.endpoints.azure_paths import as_plain
 from forebay.endpoints.bodies import BodyLimits, BodyReader, Receive
 from forebay.endpoints.door import Door

@@ -12,7 +12,7 @@ import trio
 from hypercorn.typing import ASGIReceiveEvent
 
 from forebay.actors.config import ServerSettings
-from forebay.actors.gateway.byte_budget import ByteBudget
+from forebay.actors.jobs.byte_budget import ByteBudget
 from forebay.endpoints.heads import RequestHead
 from forebay.endpoints.json_values import holds_more_values
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request

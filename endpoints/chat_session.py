@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 import time
 
-from forebay.actors.gateway.answers import AnswerStream, Piece, WholeAnswer
-from forebay.actors.gateway.catalog import Resolution
-from forebay.actors.gateway.chat_operation import ChatContent, ChatOperation
 from forebay.actors.gateway.gateway import Answer
-from forebay.actors.gateway.jobs import Job
-from forebay.actors.gateway.sizes import measure
+from forebay.actors.jobs.answers import AnswerStream, Piece, WholeAnswer
+from forebay.actors.jobs.chat_operation import ChatContent, ChatOperation
+from forebay.actors.jobs.job import Job
+from forebay.actors.providers.sizes import measure
+from forebay.actors.routing.catalog import Resolution
 from forebay.endpoints.errors import answer_headers
 from forebay.endpoints.session import STREAM_HEADERS, Session, SessionParts
 from forebay.protocol.canonical.errors import ApiError, ApiFailure

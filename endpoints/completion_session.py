@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from forebay.actors.gateway.answers import AnswerStream, WholeAnswer
-from forebay.actors.gateway.catalog import Resolution
-from forebay.actors.gateway.chat_operation import ChatContent, ChatOperation
-from forebay.actors.gateway.failures import JobHistory, joined_history
 from forebay.actors.gateway.gateway import Answer
-from forebay.actors.gateway.jobs import Job
-from forebay.actors.gateway.parts import serve_parts
+from forebay.actors.jobs.answers import AnswerStream, WholeAnswer
+from forebay.actors.jobs.chat_operation import ChatContent, ChatOperation
+from forebay.actors.jobs.failures import JobHistory, joined_history
+from forebay.actors.jobs.job import Job
+from forebay.actors.jobs.parts import serve_parts
+from forebay.actors.routing.catalog import Resolution
 from forebay.endpoints.chat_session import ChatSession
 from forebay.endpoints.errors import answer_headers
 from forebay.endpoints.session import STREAM_HEADERS, SessionParts

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from forebay.actors.config import NameList, Settings
-from forebay.actors.gateway.jobs import ANONYMOUS, Client
+from forebay.actors.jobs.job import ANONYMOUS, Client
 from forebay.endpoints.heads import RequestHead
 from forebay.endpoints.routes import dialect_of
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from forebay.actors.gateway.catalog import Resolution
-from forebay.actors.gateway.embedding_operation import EmbeddingOperation, most_inputs
-from forebay.actors.gateway.failures import joined_history
-from forebay.actors.gateway.sizes import measure_inputs
+from forebay.actors.jobs.embedding_operation import EmbeddingOperation, most_inputs
+from forebay.actors.jobs.failures import joined_history
+from forebay.actors.providers.sizes import measure_inputs
+from forebay.actors.routing.catalog import Resolution
 from forebay.endpoints.errors import answer_headers
 from forebay.endpoints.session import Session, SessionParts
 from forebay.protocol.canonical.embeddings import EmbeddingRequest, join, split

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import trio
 
-from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.gateway import Gateway
-from forebay.actors.gateway.jobs import Client
-from forebay.actors.gateway.operations import ContentT, Operation
+from forebay.actors.jobs.job import Client
+from forebay.actors.jobs.operations import ContentT, Operation
+from forebay.actors.routing.catalog import Resolution
 from forebay.actors.stores import KnownResponse, RemoteResponse, StoredItem, StoredResponse
 from forebay.endpoints.bodies import MOST_VALUES
 from forebay.endpoints.json_values import holds_more_values

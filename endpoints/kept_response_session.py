@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from forebay.actors.gateway.calls import LARGEST_ANSWER, read_json
-from forebay.actors.gateway.failures import CallFailed, JobFailure, shutting_down
-from forebay.actors.gateway.operations import QueryField
-from forebay.actors.gateway.provider import Target
 from forebay.actors.gateway.relay_operation import EVENT_STREAM, RelayedStream, RelayedWhole
-from forebay.actors.gateway.remote_responses import (
+from forebay.actors.jobs.calls import LARGEST_ANSWER, read_json
+from forebay.actors.jobs.failures import CallFailed, JobFailure, shutting_down
+from forebay.actors.jobs.operations import QueryField
+from forebay.actors.jobs.remote_responses import (
     RemoteAnswer,
     ResponseQuestion,
     open_remote_answer,
 )
+from forebay.actors.providers.provider import Target
 from forebay.actors.stores import RemoteResponse, StoredResponse
 from forebay.endpoints.bodies import Receive
 from forebay.endpoints.relaying import RelayingSession

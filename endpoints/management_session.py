@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from forebay.actors.gateway.failures import shutting_down
 from forebay.actors.gateway.model_management import (
     find_managed,
     list_again,
     open_management_call,
 )
-from forebay.actors.gateway.provider import Provider
+from forebay.actors.jobs.failures import shutting_down
+from forebay.actors.providers.provider import Provider
 from forebay.actors.upstream import UpstreamAnswer
 from forebay.endpoints.bodies import Receive
 from forebay.endpoints.session import JSON, STREAM_HEADERS, Session, SessionParts

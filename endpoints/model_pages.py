@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from quart import Blueprint, Response, request
 
 from forebay.actors.gateway.gateway import Gateway
-from forebay.actors.gateway.model_index import CatalogEntry
+from forebay.actors.routing.model_index import CatalogEntry
 from forebay.endpoints.routes import dialect_of
 from forebay.endpoints.visits import visit
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request

@@ -11,9 +11,9 @@ from typing import Final
 import click
 import trio
 
-from forebay.actors.gateway.jobs import ANONYMOUS
-from forebay.actors.gateway.model_index import OWN, CatalogEntry
 from forebay.actors.gateway.survey import Survey, open_survey
+from forebay.actors.jobs.job import ANONYMOUS
+from forebay.actors.routing.model_index import OWN, CatalogEntry
 from forebay.actors.simulation.tables import columns
 from forebay.actors.stores import ForgetfulLearnedStore, StoreUnavailable
 from forebay.endpoints.command_line import config_option, find_startup, run, shown

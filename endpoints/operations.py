@@ -12,8 +12,8 @@ from quart import Blueprint, Response, request
 from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.gateway.reloads import Reload
 from forebay.actors.gateway.supervision import GatewayStatus, ProviderState
-from forebay.actors.gateway.warmup import make_targets, models_to_load, warm_up
 from forebay.actors.kernel import ActorSnapshot
+from forebay.actors.providers.warmup import make_targets, models_to_load, warm_up
 from forebay.endpoints.visits import visit
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request
 from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads_object

@@ -12,8 +12,8 @@ from typing import Final
 import click
 import trio
 
-from forebay.actors.gateway.provider import Provider
 from forebay.actors.gateway.survey import Survey, open_survey
+from forebay.actors.providers.provider import Provider
 from forebay.actors.scheduling.gates import Gate
 from forebay.actors.scheduling.learned import LearnedLimit
 from forebay.actors.scheduling.rates import RateGate

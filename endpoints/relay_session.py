@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from forebay.actors.gateway.catalog import Resolution
-from forebay.actors.gateway.operations import ContentT, Operation
 from forebay.actors.gateway.relay_operation import (
     EVENT_STREAM,
     RelayOperation,
     model_standing_in,
 )
+from forebay.actors.jobs.operations import ContentT, Operation
+from forebay.actors.routing.catalog import Resolution
 from forebay.endpoints.relaying import RelayingSession
 from forebay.endpoints.session import SessionParts
 from forebay.protocol.canonical.errors import bad_request

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from forebay.actors.gateway.failures import JobHistory
 from forebay.actors.gateway.relay_operation import (
     EVENT_STREAM,
     RelayedContent,
     RelayedStream,
     RelayedWhole,
 )
+from forebay.actors.jobs.failures import JobHistory
 from forebay.endpoints.errors import answer_headers
 from forebay.endpoints.session import STREAM_HEADERS, Session, SessionParts
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind

@@ -17,8 +17,8 @@ from typing import Final, Self
 import trio
 
 from forebay.actors.config import ConfigError, Settings, load_settings
-from forebay.actors.gateway.failures import JobFailure
 from forebay.actors.gateway.gateway import Gateway
+from forebay.actors.jobs.failures import JobFailure
 
 _log = logging.getLogger("forebay.config")
 

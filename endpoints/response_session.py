@@ -6,11 +6,11 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import replace
 
-from forebay.actors.gateway.answers import AnswerStream, Piece, WholeAnswer
-from forebay.actors.gateway.chat_operation import ChatContent, ChatOperation
 from forebay.actors.gateway.gateway import Answer
-from forebay.actors.gateway.provider import Target
-from forebay.actors.gateway.provider_kept_operation import ProviderKeptOperation
+from forebay.actors.jobs.answers import AnswerStream, Piece, WholeAnswer
+from forebay.actors.jobs.chat_operation import ChatContent, ChatOperation
+from forebay.actors.jobs.provider_kept_operation import ProviderKeptOperation
+from forebay.actors.providers.provider import Target
 from forebay.actors.stores import RemoteResponse, StoredItem, StoredResponse
 from forebay.endpoints.chat_session import ChatSession
 from forebay.endpoints.kept_conversations import Conversation, Conversations, refuse_out_of_reach

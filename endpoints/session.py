@@ -21,14 +21,14 @@ import trio
 from hypercorn.typing import HTTPScope
 
 from forebay.actors.config import Hold
-from forebay.actors.gateway.calls import unspeakable
-from forebay.actors.gateway.catalog import Resolution
 from forebay.actors.gateway.gateway import Gateway
-from forebay.actors.gateway.jobs import Client, Job
 from forebay.actors.gateway.opening import SESSION_LAYER
-from forebay.actors.gateway.operations import ContentT, Inbound, Operation, QueryField
-from forebay.actors.gateway.priorities import priority_of_tier
-from forebay.actors.gateway.waiting import Outlook
+from forebay.actors.jobs.calls import unspeakable
+from forebay.actors.jobs.job import Client, Job
+from forebay.actors.jobs.operations import ContentT, Inbound, Operation, QueryField
+from forebay.actors.jobs.priorities import priority_of_tier
+from forebay.actors.jobs.waiting import Outlook
+from forebay.actors.routing.catalog import Resolution
 from forebay.actors.scheduling.flows import TrafficClass
 from forebay.endpoints.bodies import BodyReader, ClientGone, Receive
 from forebay.endpoints.errors import error_answer, waiting_headers

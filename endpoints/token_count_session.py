@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from forebay.actors.gateway.catalog import Resolution
-from forebay.actors.gateway.failures import JobHistory
-from forebay.actors.gateway.provider import Target
-from forebay.actors.gateway.sizes import measure
-from forebay.actors.gateway.token_count_operation import TokenCount, TokenCountOperation
 from forebay.actors.gateway.token_counting import is_known_to_lack
+from forebay.actors.jobs.failures import JobHistory
+from forebay.actors.jobs.token_count_operation import TokenCount, TokenCountOperation
+from forebay.actors.providers.provider import Target
+from forebay.actors.providers.sizes import measure
+from forebay.actors.routing.catalog import Resolution
 from forebay.endpoints.errors import answer_headers
 from forebay.endpoints.session import Session, SessionParts
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind

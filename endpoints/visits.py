@@ -9,7 +9,7 @@ from typing import Any, cast
 import trio
 from quart import Response, request
 
-from forebay.actors.gateway.jobs import ANONYMOUS, Client
+from forebay.actors.jobs.job import ANONYMOUS, Client
 from forebay.endpoints.heads import RequestHead
 from forebay.endpoints.own_headers import own_headers
 from forebay.endpoints.routes import dialect_of

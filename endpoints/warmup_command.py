@@ -12,7 +12,7 @@ from typing import Final
 import click
 
 from forebay.actors.gateway.survey import open_survey
-from forebay.actors.gateway.warmup import LONGEST_LOAD, Warmed, models_to_load, warm_up
+from forebay.actors.providers.warmup import LONGEST_LOAD, Warmed, models_to_load, warm_up
 from forebay.endpoints.command_line import config_option, find_startup, run, shown
 from forebay.endpoints.running_gateway import find_running
 from forebay.protocol.jsontext import JsonObject

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
-from forebay.actors.gateway.catalog import Resolution
-from forebay.actors.gateway.jobs import Claim
-from forebay.actors.gateway.provider import Target
-from forebay.actors.gateway.waiting import NoTargetLeft, Place, WaitingLane
+from forebay.actors.jobs.job import Claim
+from forebay.actors.jobs.waiting import NoTargetLeft, Place, WaitingLane
+from forebay.actors.providers.provider import Target
+from forebay.actors.routing.catalog import Resolution
 from forebay.actors.scheduling.targets import PoolTarget
 
 Reroute: TypeAlias = Callable[[], Awaitable[tuple[Resolution, Iterable[Target]]]]

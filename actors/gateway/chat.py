@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Self
 
 import trio
 
-from forebay.actors.gateway.answers import AnswerStream
-from forebay.actors.gateway.chat_operation import ChatOperation
-from forebay.actors.gateway.failures import JobHistory
-from forebay.actors.gateway.jobs import Client, Job
-from forebay.actors.gateway.priorities import priority_of_tier
+from forebay.actors.jobs.answers import AnswerStream
+from forebay.actors.jobs.chat_operation import ChatOperation
+from forebay.actors.jobs.failures import JobHistory
+from forebay.actors.jobs.job import Client, Job
+from forebay.actors.jobs.priorities import priority_of_tier
 from forebay.protocol.canonical.assembly import ResponseAssembler
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.events import ChatResponse, StreamError, StreamEvent

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeAlias, cast
 
-from forebay.actors.gateway.answers import AnswerStream, Piece
-from forebay.actors.gateway.calls import said_in_answer
-from forebay.actors.gateway.chat_operation import ChatContent, ChatOperation
-from forebay.actors.gateway.failures import JobFailure
 from forebay.actors.gateway.job_run import Attempt
-from forebay.actors.gateway.jobs import Job
-from forebay.actors.gateway.operations import ContentT
+from forebay.actors.jobs.answers import AnswerStream, Piece
+from forebay.actors.jobs.calls import said_in_answer
+from forebay.actors.jobs.chat_operation import ChatContent, ChatOperation
+from forebay.actors.jobs.failures import JobFailure
+from forebay.actors.jobs.job import Job
+from forebay.actors.jobs.operations import ContentT
 from forebay.actors.scheduling.gates import Ending
 from forebay.protocol.canonical.continuations import SplicedAnswer
 from forebay.protocol.canonical.events import StreamError, StreamEvent, Usage

@@ -16,22 +16,12 @@ from typing import Final, Generic
 import trio
 
 from forebay.actors.config import ConfigError, Settings, parse_settings
-from forebay.actors.gateway.byte_budget import ByteBudget
-from forebay.actors.gateway.catalog import Catalog, Resolution
 from forebay.actors.gateway.chat import ChatStream
 from forebay.actors.gateway.continued_answers import outlasting
-from forebay.actors.gateway.failures import JobFailure, JobHistory, shutting_down
 from forebay.actors.gateway.job_run import JobRun
-from forebay.actors.gateway.jobs import ANONYMOUS, Claim, Client, Job
-from forebay.actors.gateway.linked_images import LinkedImages
-from forebay.actors.gateway.operations import ContentT, Operation
-from forebay.actors.gateway.parts import serve_parts
 from forebay.actors.gateway.permits import Permit
-from forebay.actors.gateway.provider import Provider, Target
 from forebay.actors.gateway.reloads import Reload, with_fixed
 from forebay.actors.gateway.roster import Roster
-from forebay.actors.gateway.routing import Routing, serving
-from forebay.actors.gateway.sizes import RequestSize
 from forebay.actors.gateway.supervision import (
     ApplySettings,
     CloseModels,
@@ -39,7 +29,17 @@ from forebay.actors.gateway.supervision import (
     GatewayStatus,
 )
 from forebay.actors.gateway.token_counting import TokenCounter
+from forebay.actors.jobs.byte_budget import ByteBudget
+from forebay.actors.jobs.failures import JobFailure, JobHistory, shutting_down
+from forebay.actors.jobs.job import ANONYMOUS, Claim, Client, Job
+from forebay.actors.jobs.linked_images import LinkedImages
+from forebay.actors.jobs.operations import ContentT, Operation
+from forebay.actors.jobs.parts import serve_parts
 from forebay.actors.kernel import ActorSystem, Ref
+from forebay.actors.providers.provider import Provider, Target
+from forebay.actors.providers.sizes import RequestSize
+from forebay.actors.routing.catalog import Catalog, Resolution
+from forebay.actors.routing.job_routing import Routing, serving
 from forebay.actors.stores import MemoryResponseStore, ResponseStore, StoreLimits
 from forebay.actors.upstream import ImageFetcher
 from forebay.protocol.canonical.errors import ErrorKind

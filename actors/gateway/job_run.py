@@ -8,13 +8,13 @@ from typing import Final, Generic
 
 import trio
 
-from forebay.actors.gateway.calls import open_answer
-from forebay.actors.gateway.catalog import Resolution
-from forebay.actors.gateway.failures import CallFailed, JobHistory
-from forebay.actors.gateway.operations import Content, ContentT, Operation
 from forebay.actors.gateway.permits import Permit
-from forebay.actors.gateway.provider import Target
-from forebay.actors.gateway.routing import Routing
+from forebay.actors.jobs.calls import open_answer
+from forebay.actors.jobs.failures import CallFailed, JobHistory
+from forebay.actors.jobs.operations import Content, ContentT, Operation
+from forebay.actors.providers.provider import Target
+from forebay.actors.routing.catalog import Resolution
+from forebay.actors.routing.job_routing import Routing
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.providers.base import CallFailure
 

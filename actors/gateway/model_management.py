@@ -13,9 +13,9 @@ from typing import Final
 
 import trio
 
-from forebay.actors.gateway.listing import ListingFailed
-from forebay.actors.gateway.model_names import spellings
-from forebay.actors.gateway.provider import Provider
+from forebay.actors.providers.listing import ListingFailed
+from forebay.actors.providers.model_names import spellings
+from forebay.actors.providers.provider import Provider
 from forebay.actors.upstream import (
     ConnectFailed,
     UpstreamAnswer,

@@ -13,13 +13,13 @@ import trio
 
 from forebay.actors.config import Settings, parse_settings
 from forebay.actors.gateway.gateway import Gateway
-from forebay.actors.gateway.ledger import LONGEST_SAVE, Ledger, LedgerActor
-from forebay.actors.gateway.provider_network import ProviderNetwork
 from forebay.actors.gateway.roster import Layers, Roster
 from forebay.actors.gateway.supervision import GatewayActor
-from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
 from forebay.actors.kernel import open_actor_system
 from forebay.actors.model_tables import ModelTables
+from forebay.actors.providers.ledger import LONGEST_SAVE, Ledger, LedgerActor
+from forebay.actors.providers.provider_network import ProviderNetwork
+from forebay.actors.providers.wall_clock import SYSTEM_CLOCK, WallClock
 from forebay.actors.stores import ForgetfulLearnedStore, LearnedStore
 from forebay.actors.upstream import ImageFetcher
 

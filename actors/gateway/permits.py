@@ -13,10 +13,6 @@ from typing import Final
 import trio
 
 from forebay.actors.gateway.candidates import Candidates, Reroute
-from forebay.actors.gateway.catalog import Resolution
-from forebay.actors.gateway.estimates import Spent
-from forebay.actors.gateway.failures import JobFailure, JobHistory, RelayedError
-from forebay.actors.gateway.jobs import Claim
 from forebay.actors.gateway.permit_ends import (
     BROKEN,
     ENDINGS,
@@ -26,15 +22,19 @@ from forebay.actors.gateway.permit_ends import (
     nothing_can_serve,
     waited_in_vain,
 )
-from forebay.actors.gateway.provider import Target
-from forebay.actors.gateway.told_limits import refused_by
-from forebay.actors.gateway.waiting import (
+from forebay.actors.jobs.failures import JobFailure, JobHistory, RelayedError
+from forebay.actors.jobs.job import Claim
+from forebay.actors.jobs.waiting import (
     NoTargetLeft,
     Place,
     ServedElsewhere,
     WaitExpired,
     WaitingLane,
 )
+from forebay.actors.providers.estimates import Spent
+from forebay.actors.providers.provider import Target
+from forebay.actors.providers.told_limits import refused_by
+from forebay.actors.routing.catalog import Resolution
 from forebay.actors.scheduling.gates import Ending, Outcome
 from forebay.actors.scheduling.grants import Grant
 from forebay.actors.scheduling.targets import Route

@@ -9,19 +9,19 @@ from typing import Final, TypeAlias
 import trio
 
 from forebay.actors.config import has_star, split_target
-from forebay.actors.gateway.calls import LARGEST_ANSWER, read_json, said_in_answer, server_failed
-from forebay.actors.gateway.failures import CallFailed, network_failure
 from forebay.actors.gateway.gateway import Gateway
-from forebay.actors.gateway.jobs import Client
-from forebay.actors.gateway.operations import (
+from forebay.actors.jobs.calls import LARGEST_ANSWER, read_json, said_in_answer, server_failed
+from forebay.actors.jobs.failures import CallFailed, network_failure
+from forebay.actors.jobs.job import Client
+from forebay.actors.jobs.operations import (
     Content,
     Operation,
     PreparedCall,
     UpstreamRequest,
     Wording,
 )
-from forebay.actors.gateway.provider import Target
-from forebay.actors.gateway.sizes import RequestSize
+from forebay.actors.providers.provider import Target
+from forebay.actors.providers.sizes import RequestSize
 from forebay.actors.scheduling.gates import Ending
 from forebay.actors.upstream import AnswerBroken, UpstreamAnswer
 from forebay.protocol.canonical.events import StreamError, Usage

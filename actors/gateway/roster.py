@@ -3,7 +3,7 @@
 All of it changes by :meth:`Roster.apply`: what takes time or can fail comes first and changes
 nothing, and then everything changes in one step, so that nobody ever sees a half. A session that
 has found its targets before goes on with them: its call ends in peace. While it waits, or when it
-comes back to wait, a retired :class:`~forebay.actors.gateway.models.Model` sends it to find them
+comes back to wait, a retired :class:`~forebay.actors.jobs.models.Model` sends it to find them
 anew.
 """
 
@@ -22,19 +22,7 @@ import httpx
 import trio
 
 from forebay.actors.config import ProviderSettings, Settings
-from forebay.actors.gateway.accounts import hosts_of, is_near
-from forebay.actors.gateway.catalog import Catalog
-from forebay.actors.gateway.ledger import Ledger
-from forebay.actors.gateway.models import CloseModel, DescribeModel, Model, ModelActor
-from forebay.actors.gateway.provider import Provider
-from forebay.actors.gateway.provider_actor import (
-    PROVIDER_RESTARTS,
-    DescribeProvider,
-    ProviderActor,
-    give_up_for_now,
-)
-from forebay.actors.gateway.provider_network import ProviderNetwork
-from forebay.actors.gateway.wall_clock import SYSTEM_CLOCK, WallClock
+from forebay.actors.jobs.models import CloseModel, DescribeModel, Model, ModelActor
 from forebay.actors.kernel import (
     Actor,
     ActorState,
@@ -44,6 +32,18 @@ from forebay.actors.kernel import (
     TellRef,
 )
 from forebay.actors.model_tables import ModelTables
+from forebay.actors.providers.accounts import hosts_of, is_near
+from forebay.actors.providers.ledger import Ledger
+from forebay.actors.providers.provider import Provider
+from forebay.actors.providers.provider_actor import (
+    PROVIDER_RESTARTS,
+    DescribeProvider,
+    ProviderActor,
+    give_up_for_now,
+)
+from forebay.actors.providers.provider_network import ProviderNetwork
+from forebay.actors.providers.wall_clock import SYSTEM_CLOCK, WallClock
+from forebay.actors.routing.catalog import Catalog
 from forebay.actors.upstream import ConnectionStack
 from forebay.protocol.providers import PROFILES
 from forebay.protocol.providers.base import KnownAs

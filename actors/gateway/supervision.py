@@ -14,11 +14,11 @@ from typing import Final
 import trio
 
 from forebay.actors.config import Settings
-from forebay.actors.gateway.models import CloseModel, DescribeModel, ModelStatus
-from forebay.actors.gateway.provider import Provider
-from forebay.actors.gateway.provider_actor import DescribeProvider, ProviderStatus, describe
 from forebay.actors.gateway.roster import Roster
+from forebay.actors.jobs.models import CloseModel, DescribeModel, ModelStatus
 from forebay.actors.kernel import Actor, ActorState, Message, Ref
+from forebay.actors.providers.provider import Provider
+from forebay.actors.providers.provider_actor import DescribeProvider, ProviderStatus, describe
 
 _log = logging.getLogger("forebay.gateway")
 

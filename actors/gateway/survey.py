@@ -14,14 +14,14 @@ from typing import Final
 import trio
 
 from forebay.actors.config import Settings
-from forebay.actors.gateway.key_check import key_fault
-from forebay.actors.gateway.ledger import Ledger
-from forebay.actors.gateway.listing import ListingFailed
-from forebay.actors.gateway.model_index import ModelIndex
-from forebay.actors.gateway.provider import Provider
-from forebay.actors.gateway.provider_network import ProviderNetwork
 from forebay.actors.gateway.roster import Layers, Roster
 from forebay.actors.model_tables import ModelTables
+from forebay.actors.providers.key_check import key_fault
+from forebay.actors.providers.ledger import Ledger
+from forebay.actors.providers.listing import ListingFailed
+from forebay.actors.providers.provider import Provider
+from forebay.actors.providers.provider_network import ProviderNetwork
+from forebay.actors.routing.model_index import ModelIndex
 from forebay.actors.stores import LearnedStore
 
 _CLOSE_SECONDS: Final = 1.0

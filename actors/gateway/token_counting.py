@@ -11,20 +11,20 @@ from typing import Final
 
 import trio
 
-from forebay.actors.gateway.calls import refused, unspeakable
-from forebay.actors.gateway.eligibility import eligible_targets
-from forebay.actors.gateway.failures import (
+from forebay.actors.jobs.calls import refused, unspeakable
+from forebay.actors.jobs.failures import (
     CallFailed,
     JobFailure,
     JobHistory,
     network_failure,
 )
-from forebay.actors.gateway.jobs import Job
-from forebay.actors.gateway.linked_images import LinkedImages
-from forebay.actors.gateway.model_names import spellings
-from forebay.actors.gateway.operations import Wording
-from forebay.actors.gateway.provider import Provider, Target
-from forebay.actors.gateway.token_count_operation import TokenCount
+from forebay.actors.jobs.job import Job
+from forebay.actors.jobs.linked_images import LinkedImages
+from forebay.actors.jobs.operations import Wording
+from forebay.actors.jobs.token_count_operation import TokenCount
+from forebay.actors.providers.model_names import spellings
+from forebay.actors.providers.provider import Provider, Target
+from forebay.actors.routing.eligibility import eligible_targets
 from forebay.actors.upstream import UpstreamFailure, open_call
 from forebay.protocol.canonical.errors import ErrorKind
 from forebay.protocol.jsontext import InvalidJson

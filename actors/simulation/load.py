@@ -24,7 +24,7 @@ from forebay.actors.config.values import (
     Section,
     ShortName,
 )
-from forebay.actors.gateway.names import Names
+from forebay.actors.routing.names import Names
 from forebay.actors.scheduling.flows import TrafficClass
 from forebay.actors.simulation.values import PerSecond, Seconds, Size, SizeOf, SomeSeconds
 

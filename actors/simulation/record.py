@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from forebay.actors.gateway.jobs import Client
+from forebay.actors.jobs.job import Client
 from forebay.actors.scheduling.flows import TrafficClass
 from forebay.actors.simulation.allowances import Allowance, Slots
 from forebay.actors.simulation.requests import Request

@@ -11,7 +11,7 @@ from random import Random
 from typing import Final, NamedTuple
 
 from forebay.actors.config.settings import Settings
-from forebay.actors.gateway.jobs import Client
+from forebay.actors.jobs.job import Client
 from forebay.actors.simulation.load import Arrivals, Load, Traffic
 from forebay.actors.simulation.trace import Recorded
 

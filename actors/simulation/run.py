@@ -19,10 +19,10 @@ import trio
 
 from forebay.actors.config.settings import Settings
 from forebay.actors.gateway import Client, JobFailure, open_gateway
-from forebay.actors.gateway.catalog import Catalog, Resolution
-from forebay.actors.gateway.jobs import Claim
 from forebay.actors.gateway.permits import Permit
-from forebay.actors.gateway.sizes import RequestSize
+from forebay.actors.jobs.job import Claim
+from forebay.actors.providers.sizes import RequestSize
+from forebay.actors.routing.catalog import Catalog, Resolution
 from forebay.actors.simulation.clock import VirtualClock, repeatable_order
 from forebay.actors.simulation.load import Load
 from forebay.actors.simulation.record import SPANS, Group, Record

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import trio
 
-from forebay.actors.gateway.bell import Bell
+from forebay.actors.providers.bell import Bell
 from forebay.actors.simulation.clock import VirtualClock
 
 

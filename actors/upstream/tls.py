@@ -1,7 +1,7 @@
 """Whom connections trust, and as whom they come: contexts for TLS, made of files.
 
 It owns what is wrong with these files. What it does not: which provider has which
-(:mod:`forebay.actors.gateway.provider_network`), and handshakes that fail (`connect_faults.py`).
+(:mod:`forebay.actors.providers.provider_network`), and handshakes that fail (`connect_faults.py`).
 """
 
 from __future__ import annotations

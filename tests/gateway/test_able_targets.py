@@ -17,12 +17,12 @@ from trio.testing import MockClock
 from worlds import GATEWAY, World, open_world
 
 from forebay.actors.config import parse_settings
-from forebay.actors.gateway.ability import able_targets
-from forebay.actors.gateway.chat_operation import ChatOperation
-from forebay.actors.gateway.failures import JobFailure
-from forebay.actors.gateway.jobs import Job
-from forebay.actors.gateway.provider import Provider
-from forebay.actors.gateway.sizes import measure
+from forebay.actors.jobs.chat_operation import ChatOperation
+from forebay.actors.jobs.failures import JobFailure
+from forebay.actors.jobs.job import Job
+from forebay.actors.providers.provider import Provider
+from forebay.actors.providers.sizes import measure
+from forebay.actors.routing.ability import able_targets
 from forebay.endpoints.sandbox import SandboxOptions
 from forebay.protocol.canonical.errors import ErrorKind
 from forebay.protocol.canonical.needs_grammar import read_needs

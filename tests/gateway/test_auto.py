@@ -18,12 +18,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from worlds import GATEWAY, World, open_world
 
 from forebay.actors.config import AutoSettings, NameList, parse_settings
-from forebay.actors.gateway.auto_choice import AutoChoice
-from forebay.actors.gateway.auto_ranking import MOST_TARGETS, Wanted
-from forebay.actors.gateway.jobs import Client
-from forebay.actors.gateway.names import Names
-from forebay.actors.gateway.provider import Provider
-from forebay.actors.gateway.sizes import RequestSize
+from forebay.actors.jobs.job import Client
+from forebay.actors.providers.provider import Provider
+from forebay.actors.providers.sizes import RequestSize
+from forebay.actors.routing.auto_choice import AutoChoice
+from forebay.actors.routing.auto_ranking import MOST_TARGETS, Wanted
+from forebay.actors.routing.names import Names
 from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.canonical.listed_models import Capability
 from forebay.protocol.canonical.needs import Needs, lacks

@@ -6,7 +6,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from worlds import open_world
 
-from forebay.actors.gateway.byte_budget import ByteBudget
+from forebay.actors.jobs.byte_budget import ByteBudget
 
 
 async def test_bytes_that_are_lent_stay_lent_when_there_are_fewer(

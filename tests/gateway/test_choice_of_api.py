@@ -12,11 +12,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from worlds import GATEWAY, World, open_world
 
 from forebay.actors.config import OnUnsupported
-from forebay.actors.gateway.chat_operation import ChatOperation
-from forebay.actors.gateway.eligibility import eligible_targets
-from forebay.actors.gateway.jobs import Job
-from forebay.actors.gateway.provider import Target
-from forebay.actors.gateway.wordings import codecs_of
+from forebay.actors.jobs.chat_operation import ChatOperation
+from forebay.actors.jobs.job import Job
+from forebay.actors.jobs.wordings import codecs_of
+from forebay.actors.providers.provider import Target
+from forebay.actors.routing.eligibility import eligible_targets
 from forebay.endpoints.sandbox import SandboxModel, SandboxOptions
 from forebay.protocol.canonical.requests import (
     ChatRequest,

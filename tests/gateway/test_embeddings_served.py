@@ -16,7 +16,7 @@ from imitation import Imitated, Imitation, Received
 from trio.testing import MockClock
 from worlds import GATEWAY, World, one_provider, open_world
 
-from forebay.actors.gateway import provider as provider_module
+from forebay.actors.providers import provider as provider_module
 from forebay.endpoints.sandbox import SandboxOptions
 from forebay.protocol.jsontext import loads_object
 from forebay.protocol.providers import PROFILES

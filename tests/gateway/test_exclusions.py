@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from worlds import GATEWAY, World, one_provider, open_world
 
-from forebay.actors.gateway.provider_actor import ExclusionStatus
+from forebay.actors.providers.provider_actor import ExclusionStatus
 from forebay.endpoints.sandbox import SandboxOptions
 from forebay.protocol.jsontext import JsonObject, dumps
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 from worlds import GATEWAY, World, open_world
 
-from forebay.actors.gateway.listing_memories import recall_listing, remember_listing
-from forebay.actors.gateway.listing_schedule import ListingSchedule
+from forebay.actors.providers.listing_memories import recall_listing, remember_listing
+from forebay.actors.providers.listing_schedule import ListingSchedule
 from forebay.actors.stores import LearnedState, SqliteLearnedStore, StoreUnavailable
 from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.jsontext import InvalidJson

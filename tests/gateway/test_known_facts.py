@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from forebay.actors.config import ProviderSettings
-from forebay.actors.gateway.accounts import is_near
-from forebay.actors.gateway.provider import Provider
+from forebay.actors.providers.accounts import is_near
+from forebay.actors.providers.provider import Provider
 from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.canonical.model_facts import ModelFacts
 

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 from worlds import open_world
 
-from forebay.actors.gateway.listing_faults import (
+from forebay.actors.providers.listing_faults import (
     ListingAnswer,
     NotAListing,
     base_url_advice,

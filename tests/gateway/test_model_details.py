@@ -14,7 +14,7 @@ from imitations.tables import TABLES
 from trio.testing import MockClock
 from worlds import World, open_world
 
-from forebay.actors.gateway.model_details import ModelDetails
+from forebay.actors.providers.model_details import ModelDetails
 from forebay.actors.upstream import CallTimeouts
 from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.providers import PROFILES

@@ -13,8 +13,8 @@ from trio.testing import MockClock
 from worlds import open_world
 
 from forebay.actors.config import ProviderSettings
-from forebay.actors.gateway.provider import Provider
 from forebay.actors.model_tables import ModelTables, ProviderTable
+from forebay.actors.providers.provider import Provider
 from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.canonical.model_facts import ModelFacts
 from forebay.protocol.providers import PROFILES

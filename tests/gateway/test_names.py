@@ -12,7 +12,7 @@ from worlds import GATEWAY, World, open_world
 
 from forebay.actors.config import ConfigError, parse_settings
 from forebay.actors.config.loading import settings_from_yaml
-from forebay.actors.gateway.names import Meaning, Names
+from forebay.actors.routing.names import Meaning, Names
 
 PROVIDERS: dict[str, dict[str, object]] = {"openai": {}, "azure": {}}
 KEYS = {"authorization": "Bearer key"}

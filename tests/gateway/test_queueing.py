@@ -6,8 +6,8 @@ import trio
 from trio.testing import MockClock
 from worlds import one_provider, open_world
 
-from forebay.actors.gateway.chat_operation import ChatOperation
-from forebay.actors.gateway.jobs import ANONYMOUS, Job
+from forebay.actors.jobs.chat_operation import ChatOperation
+from forebay.actors.jobs.job import ANONYMOUS, Job
 from forebay.endpoints.sandbox import SandboxOptions
 from forebay.protocol.canonical.requests import ChatRequest, user_turn
 from forebay.protocol.dialects.openai import OPENAI

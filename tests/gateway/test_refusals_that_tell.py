@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forebay.actors.gateway.told_limits import refused_by
+from forebay.actors.providers.told_limits import refused_by
 from forebay.actors.scheduling.gates import RefusedBy, Unit
 from forebay.protocol.providers.limits.hints import HintKind, LimitHint
 from forebay.protocol.providers.limits.readings import Quantity

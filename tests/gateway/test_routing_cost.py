@@ -12,13 +12,13 @@ import trio
 from trio.testing import MockClock
 
 from forebay.actors.config import parse_settings
-from forebay.actors.gateway.ability import able_targets
-from forebay.actors.gateway.auto_ranking import MOST_TARGETS
-from forebay.actors.gateway.catalog import Catalog, Resolution
-from forebay.actors.gateway.chat_operation import ChatOperation
-from forebay.actors.gateway.eligibility import eligible_targets
-from forebay.actors.gateway.jobs import Client, Job
-from forebay.actors.gateway.provider import Provider
+from forebay.actors.jobs.chat_operation import ChatOperation
+from forebay.actors.jobs.job import Client, Job
+from forebay.actors.providers.provider import Provider
+from forebay.actors.routing.ability import able_targets
+from forebay.actors.routing.auto_ranking import MOST_TARGETS
+from forebay.actors.routing.catalog import Catalog, Resolution
+from forebay.actors.routing.eligibility import eligible_targets
 from forebay.protocol.canonical.listed_models import Capability, ListedModel
 from forebay.protocol.canonical.requests import ChatRequest, Dialect, user_turn
 

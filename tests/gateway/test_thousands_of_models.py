@@ -13,9 +13,9 @@ from trio.testing import MockClock
 from worlds import GATEWAY, World, open_world
 
 from forebay.actors.config import parse_settings
-from forebay.actors.gateway.catalog import Catalog
-from forebay.actors.gateway.jobs import ANONYMOUS
-from forebay.actors.gateway.provider import Provider
+from forebay.actors.jobs.job import ANONYMOUS
+from forebay.actors.providers.provider import Provider
+from forebay.actors.routing.catalog import Catalog
 from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.canonical.requests import Dialect
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forebay.actors.gateway.estimates import TokenEstimator
-from forebay.actors.gateway.sizes import RequestSize, measure
+from forebay.actors.providers.estimates import TokenEstimator
+from forebay.actors.providers.sizes import RequestSize, measure
 from forebay.protocol.canonical.events import Usage
 from forebay.protocol.canonical.requests import (
     ChatRequest,

@@ -13,7 +13,7 @@ from spoken_errors import CHAT_PATHS, request_of
 from trio.testing import MockClock
 from worlds import GATEWAY, World, one_provider, open_world
 
-from forebay.actors.gateway.failures import network_failure
+from forebay.actors.jobs.failures import network_failure
 from forebay.actors.upstream import (
     AnswerBroken,
     BodyTooLong,

@@ -14,7 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from worlds import GATEWAY, World, one_provider, open_world
 
 from forebay.actors.gateway import Client
-from forebay.actors.gateway.failures import JobFailure
+from forebay.actors.jobs.failures import JobFailure
 from forebay.protocol.canonical.requests import ChatRequest, user_turn
 from forebay.protocol.jsontext import JsonObject
 

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 from worlds import GATEWAY, World, open_world
 
-from forebay.actors.gateway.conversations import conversation_of
+from forebay.actors.jobs.conversations import conversation_of
 from forebay.endpoints.sandbox import SandboxOptions
 from forebay.protocol.canonical.requests import (
     ChatRequest,

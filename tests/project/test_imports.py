@@ -13,6 +13,19 @@ ROOT = Path(__file__).parents[2]
 FLOORS = ("endpoints", "actors", "protocol")
 
 
+TIERS_OF_ACTORS = (
+    ("kernel", "scheduling", "upstream"),
+    ("config",),
+    ("model_tables", "stores"),
+    ("providers",),
+    ("jobs",),
+    ("routing",),
+    ("gateway",),
+    ("simulation",),
+)
+"""The folders of the floor, from below; each may know those of the tiers below it."""
+
+
 def _modules(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
@@ -37,6 +50,19 @@ def test_no_floor_imports_from_above(floor: str) -> None:
     above = FLOORS[: FLOORS.index(floor)]
     for path, name in _imported_by(floor):
         assert not name.startswith(tuple(f"forebay.{upper}" for upper in above)), path
+
+
+def test_the_folders_of_actors_know_only_those_below_them() -> None:
+    folders = {path.name for path in (ROOT / "actors").iterdir() if (path / "__init__.py").exists()}
+    assert folders == {folder for tier in TIERS_OF_ACTORS for folder in tier}
+    below: set[str] = set()
+    for tier in TIERS_OF_ACTORS:
+        for folder in tier:
+            for path, name in _imported_by(f"actors/{folder}"):
+                parts = name.split(".")
+                if parts[:2] == ["forebay", "actors"] and len(parts) > 2:
+                    assert parts[2] in (below | {folder}), f"{path} imports {name}"
+        below.update(tier)
 
 
 def test_the_protocol_floor_does_no_io() -> None:

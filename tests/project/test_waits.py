@@ -9,13 +9,13 @@ import pytest
 from trio.testing import MockClock
 from worlds import open_world
 
-from forebay.actors.gateway.models import CloseModel, DescribeModel, ModelActor
 from forebay.actors.gateway.opening import (
     GATEWAY_LAYER,
     MODEL_LAYER,
     PROVIDER_LAYER,
     SESSION_LAYER,
 )
+from forebay.actors.jobs.models import CloseModel, DescribeModel, ModelActor
 from forebay.actors.kernel import Actor, Message, Ref, UpwardWait
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from worlds import GATEWAY, open_world
 
-from forebay.actors.gateway.byte_budget import ByteBudget, ByteLoan
+from forebay.actors.jobs.byte_budget import ByteBudget, ByteLoan
 from forebay.endpoints.sandbox import SandboxOptions
 from forebay.protocol.jsontext import dumps
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forebay.actors.config import LimitSettings
-from forebay.actors.gateway.budgets import budget_gates, carried_on, slot_gates
+from forebay.actors.providers.budgets import budget_gates, carried_on, slot_gates
 from forebay.actors.scheduling.gates import Call, Demand, Ending, Gate, Outcome
 from forebay.actors.scheduling.shares import ShareTable
 from forebay.actors.scheduling.windows import Shape

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from waiting_room import Waiter, give_back, open_room, stand_in_line
 
-from forebay.actors.gateway.waiting import WaitExpired
+from forebay.actors.jobs.waiting import WaitExpired
 from forebay.actors.scheduling.gates import Ending
 
 # Leaving.

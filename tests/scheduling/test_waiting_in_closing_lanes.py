@@ -10,8 +10,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from waiting_room import Waiter, give_back, open_room, stand_in_line
 
-from forebay.actors.gateway.models import Model
-from forebay.actors.gateway.waiting import NoTargetLeft
+from forebay.actors.jobs.models import Model
+from forebay.actors.jobs.waiting import NoTargetLeft
 
 
 async def test_all_who_wait_are_told_when_the_lane_closes(autojump_clock: MockClock) -> None:
