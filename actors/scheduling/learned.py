@@ -142,7 +142,11 @@ class LearnedLimit(Gate):
         )
 
     def _refused_for_slots(self, tried: int, outcome: Outcome, now: float) -> None:
-        self._slots.refused(tried, min(len(self._calls), tried - 1), outcome.retry_after or 0, now)
+        asked, mean = outcome.retry_after or 0.0, self._service.mean
+        if mean is not None and self._slots.is_known:
+            # A slot comes free when a call ends, whatever the upstream asks for.
+            asked = self._hints.honoured(outcome, mean)
+        self._slots.refused(tried, min(len(self._calls), tried - 1), asked, now)
         if outcome.hint is not None and outcome.hint.unit is None and outcome.hint.limit:
             self._slots.set_limit(outcome.hint.limit)
 

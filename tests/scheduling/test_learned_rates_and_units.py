@@ -92,6 +92,9 @@ _CASES = {
         limit=lambda: BucketLimit(Unit.OUTPUT_TOKENS, 5e5 / 60, 5e5), latency=5.0, jobs=mixed_jobs
     ),
     "four slots": _Case(limit=lambda: Slots(4), latency=3.0),
+    "four slots, a second asked for": _Case(
+        limit=lambda: Slots(4), latency=3.0, retry_after=lambda wait: 1.0
+    ),
     "forty slots": _Case(limit=lambda: Slots(40), latency=3.0),
 }
 
