@@ -53,7 +53,7 @@ class Admission(Gate):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.state = AdmissionState.IN_SERVICE
-        self.is_dormant = True
+        self.be_dormant(is_dormant=True)
         self.returned: Callable[[], None] = _nobody_asks
         """Called when a trial has gone well."""
         self._latest: Exclusion | None = None
@@ -88,7 +88,7 @@ class Admission(Gate):
         if call is not None and call.started_at <= self._excluded_at:
             return None
         self.state = AdmissionState.OUT
-        self.is_dormant = False
+        self.be_dormant(is_dormant=False)
         self._trial = None
         self._excluded_at = now
         self._latest = Exclusion(reason, detail, now + self._pause(resets_in))
@@ -140,7 +140,7 @@ class Admission(Gate):
 
     def _return(self) -> None:
         self.state = AdmissionState.IN_SERVICE
-        self.is_dormant = True
+        self.be_dormant(is_dormant=True)
         self._trial = None
         self._exclusions = 0
         self.returned()

@@ -48,18 +48,19 @@ class RunningMean:
 class RunningRatio:
     """How large one thing is to another, summed over calls: large calls weigh more."""
 
-    __slots__ = ("_count", "_least_weight", "_part", "_whole")
+    __slots__ = ("_count", "_first", "_least_weight", "_part", "_whole")
 
     def __init__(self, least_weight: float) -> None:
         self._least_weight = least_weight
+        self._first = int(1 / least_weight)
         self._count = 0
         self._part = self._whole = 0.0
 
     def add(self, part: float, whole: float) -> None:
-        self._count += 1
-        weight = 1 / self._count
-        if weight < self._least_weight:
-            weight = self._least_weight
+        weight = self._least_weight
+        if self._count < self._first:
+            self._count += 1
+            weight = 1 / self._count
         self._part += weight * (part - self._part)
         self._whole += weight * (whole - self._whole)
 

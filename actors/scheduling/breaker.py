@@ -38,7 +38,7 @@ class CircuitBreaker(Gate):
     ) -> None:
         super().__init__(name)
         self.state = CircuitState.CLOSED
-        self.is_dormant = True
+        self.be_dormant(is_dormant=True)
         self._failures_to_open = failures_to_open
         self._failures = 0
         self._open_until = -inf
@@ -91,17 +91,17 @@ class CircuitBreaker(Gate):
 
     def _count_failure(self) -> None:
         self._failures += 1
-        self.is_dormant = False
+        self.be_dormant(is_dormant=False)
 
     def _open(self, until: float) -> None:
         self.state = CircuitState.OPEN
-        self.is_dormant = False
+        self.be_dormant(is_dormant=False)
         self._open_until = until
         self._probe = None
 
     def _close(self) -> None:
         self.state = CircuitState.CLOSED
-        self.is_dormant = True
+        self.be_dormant(is_dormant=True)
         self._probe = None
         self._failures = 0
         self._backoff.reset()

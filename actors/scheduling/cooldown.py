@@ -31,7 +31,7 @@ class Cooldown(Gate):
         self, name: str, random: Random, *, initial: float = 0.1, cap: float = 30.0
     ) -> None:
         super().__init__(name)
-        self.is_dormant = True
+        self.be_dormant(is_dormant=True)
         self._until = -inf
         self._told_until = -inf
         """For as long as the upstream itself has asked for."""
@@ -58,7 +58,7 @@ class Cooldown(Gate):
 
     def accepted(self, call: Call, now: float) -> None:
         self._backoff.reset()
-        self.is_dormant = self._released is None and self._until <= now
+        self.be_dormant(is_dormant=self._released is None and self._until <= now)
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
         is_unwell = outcome.ending in _UNWELL
@@ -76,7 +76,7 @@ class Cooldown(Gate):
             self._released = 0
 
     def close_for(self, seconds: float, now: float) -> None:
-        self.is_dormant = False
+        self.be_dormant(is_dormant=False)
         self._until = max(self._until, now + seconds)
 
     def overrule(self) -> None:
@@ -97,7 +97,7 @@ class Cooldown(Gate):
         return {"closed_for": self._until - now} if self._until > now else {}
 
     def recall(self, memory: Mapping[str, float], remembered_at: float) -> None:
-        self.is_dormant = False
+        self.be_dormant(is_dormant=False)
         self._until = remembered_at + memory["closed_for"]
 
     def snapshot(self, now: float) -> dict[str, float | int | str | None]:

@@ -143,7 +143,7 @@ class _Way:
 
     def __init__(self, target: PoolTarget, route: Route, ahead: Backlog, like: Ticket) -> None:
         self.target = target
-        self.gates = target.way(route)
+        self.gates = target.way(route).gates
         self.demand = like.demand_at(target)
         """What the job takes here."""
         self.ahead = _as_taken_here(ahead, like.demand, self.demand)

@@ -174,6 +174,19 @@ def surplus(demand: Demand, outcome: Outcome, unit: Unit) -> float:
     return demand.of(unit) - Demand(outcome.tokens, outcome.output).of(unit)
 
 
+class _Naps:
+    """How often any gate has begun or ceased to be dormant: what is remembered of them holds until
+    it happens again."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+naps: Final = _Naps()
+
+
 class Gate(ABC):
     """One reason to wait."""
 
@@ -181,7 +194,7 @@ class Gate(ABC):
     """Whether it is open or closed whatever a call needs."""
     is_dormant: bool = False
     """It is open to all, and calls that start or go well change nothing about it: it is not asked
-    about them. Only that a call did not end well it is told."""
+    about them. Only that a call did not end well it is told. Changed by :meth:`be_dormant`."""
     hears_of_accepted: ClassVar[bool] = False
     """Whether it makes use of :meth:`accepted`; few do, and none else is told."""
 
@@ -192,6 +205,11 @@ class Gate(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         """For operators and refused clients: ``openai requests per minute``."""
+
+    def be_dormant(self, *, is_dormant: bool) -> None:
+        if self.is_dormant is not is_dormant:
+            self.is_dormant = is_dormant
+            naps.count += 1
 
     @abstractmethod
     def ready_at(self, demand: Demand, now: float) -> float:

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from forebay.actors.scheduling.flows import TrafficClass
-from forebay.actors.scheduling.gates import Call, Gate, Outcome
+from forebay.actors.scheduling.gates import Call, Outcome
 from forebay.actors.scheduling.shares import Share
 from forebay.actors.scheduling.targets import PoolTarget, Route
+from forebay.actors.scheduling.ways import Way
 
 
 class Grant:
     """The right to make one call to one target now. Ends exactly once, by ``finish``."""
 
     __slots__ = (
-        "_charged", "_class_share", "_finished", "_gates", "_share", "call", "route", "target",
+        "_charged", "_class_share", "_finished", "_share", "_way", "call", "route", "target",
     )  # fmt: skip
 
     def __init__(
         self,
         target: PoolTarget,
         route: Route,
-        gates: tuple[Gate, ...],
+        way: Way,
         call: Call,
         share: Share[str],
         class_share: Share[TrafficClass],
     ) -> None:
         """
         Args:
-            gates: those that the call has passed; the target may get more while it is under way.
+            way: that the call has passed; the target may get more gates while it is under way.
         """
         self.target = target
         self.route = route
         self.call = call
-        self._gates = gates
+        self._way = way
         self._share = share
         self._class_share = class_share
         self._charged = call.demand.tokens
@@ -46,11 +47,10 @@ class Grant:
         if self._finished:
             return
         pool = self.target.pool
-        for gate in self._gates:
-            if not gate.is_dormant and gate.hears_of_accepted:
-                gate.accepted(self.call, now)
-                if gate in pool.blocked:
-                    pool.look_again()
+        for gate in self._way.hearing():
+            gate.accepted(self.call, now)
+            if gate in pool.blocked:
+                pool.look_again()
 
     def finish(self, outcome: Outcome, *, served: bool, now: float) -> None:
         """Give the permit back. What comes after the first time does nothing.
@@ -65,13 +65,8 @@ class Grant:
         self.target.in_flight -= 1
         self.route.load.calls -= 1
         call = self.call
-        if outcome.is_good:
-            for gate in self._gates:
-                if not gate.is_dormant:
-                    gate.finish(call, outcome, now)
-        else:
-            for gate in self._gates:
-                gate.finish(call, outcome, now)
+        for gate in self._way.awake() if outcome.is_good else self._way.gates:
+            gate.finish(call, outcome, now)
         used = self._charged if outcome.tokens is None else outcome.tokens
         self.target.pool.settle(
             self._share,

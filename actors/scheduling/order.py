@@ -143,8 +143,7 @@ class FlowOrder:
         """The job that is next here. A flow where one turned out to be empty: it was dropped;
         tell its lane and ask again. None: nobody waits."""
         late, is_open, closed = self._heaps
-        window_end = self._shares.window_end
-        while closed and closed[0][0][3] <= window_end:
+        while closed and closed[0][0][3] <= self._shares.window_end:
             # The window has moved on: more may be open.
             entry = heapq.heappop(closed)[2]
             if entry.live:

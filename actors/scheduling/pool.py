@@ -22,6 +22,7 @@ from forebay.actors.scheduling.lanes import Lane
 from forebay.actors.scheduling.pool_queue import Enrolment, First, PoolQueue
 from forebay.actors.scheduling.shares import Share
 from forebay.actors.scheduling.targets import PoolTarget, Route
+from forebay.actors.scheduling.ways import Way
 
 BATCH_SHARE = 20.0
 """Per cent of a pool that are for the batch class while both classes wait; either borrows what the
@@ -45,6 +46,7 @@ class Pool:
         """
         self.name = name
         self._gates = tuple(gates)
+        self._way = Way(self._gates)
         self.targets: dict[str, PoolTarget] = {}
         self.queue = PoolQueue(self, batch_share)
         self.blocked: set[Gate] = set()
@@ -77,6 +79,7 @@ class Pool:
     def add_gate(self, gate: Gate) -> None:
         """One more limit was found. It bounds calls that are granted from now on."""
         self._gates = (*self._gates, gate)
+        self._way = Way(self._gates)
         for target in self.targets.values():
             target.forget_ways()
 
@@ -84,6 +87,7 @@ class Pool:
         """The account's limits were configured anew. What was granted keeps the gates that it has
         passed."""
         self._gates = tuple(gates)
+        self._way = Way(self._gates)
         for target in self.targets.values():
             target.forget_ways()
 
@@ -255,19 +259,15 @@ class Pool:
         Args:
             only_target: that all wait for.
         """
-        if only_target is None:
-            gates = tuple(gate for gate in self._gates if gate.same_for_all)
-        else:
-            gates = only_target.gates_alike_for_all()
-        for gate in gates:
-            if not gate.is_dormant:
-                opens_at = gate.ready_at(_ANY_DEMAND, now)
-                if opens_at > now:
-                    if self.blocked:
-                        self._forget_barring()
-                    self.blocked.add(gate)
-                    self._shut[gate] = opens_at
-                    return opens_at
+        way = self._way if only_target is None else only_target.only_way()
+        for gate in way.alike():
+            opens_at = gate.ready_at(_ANY_DEMAND, now)
+            if opens_at > now:
+                if self.blocked:
+                    self._forget_barring()
+                self.blocked.add(gate)
+                self._shut[gate] = opens_at
+                return opens_at
         return now
 
     def _forget_barring(self) -> None:
@@ -291,10 +291,9 @@ class Pool:
                 if other.pool is not self and ticket in other.pool.barring:
                     other.pool.ring()
         call = Call(demand, now)
-        gates = target.way(route)
-        for gate in gates:
-            if not gate.is_dormant:
-                gate.take(call, now)
+        way = target.way(route)
+        for gate in way.awake():
+            gate.take(call, now)
         self.queue.start(enrolment, demand.tokens)
         self.grants += 1
         target.in_flight += 1
@@ -304,7 +303,7 @@ class Pool:
             lane.emptied(flow)
         ticket.state = _GRANTED
         ticket.granted(
-            Grant(target, route, gates, call, enrolment.standing.share, enrolment.class_share)
+            Grant(target, route, way, call, enrolment.standing.share, enrolment.class_share)
         )
 
     # Taking targets out, and back.

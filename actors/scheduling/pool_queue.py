@@ -209,7 +209,7 @@ class PoolQueue:
         bars."""
         only = self.only_target
         if only is not None:
-            if not only.is_open(blocked):
+            if (blocked or only.out is not None) and not only.is_open(blocked):
                 return None
             if len(only.orders) == 1:
                 return self._first_of_class((only,), *only.orders)

@@ -49,7 +49,7 @@ class Recovery(Gate):
                 nobody need ask after an overload.
         """
         super().__init__(name)
-        self.is_dormant = True
+        self.be_dormant(is_dormant=True)
         self.in_doubt: Callable[[], bool] = _nobody_asks
         """Called when there is something to find out; whether somebody will."""
         self.trouble: Trouble | None = None
@@ -122,12 +122,12 @@ class Recovery(Gate):
     def _doubt(self, trouble: Trouble, now: float) -> bool:
         if self.trouble is None:
             self._began_at = now
-        self.is_dormant = False
+        self.be_dormant(is_dormant=False)
         self.trouble = trouble
         return self.in_doubt()
 
     def _works(self) -> None:
-        self.is_dormant = True
+        self.be_dormant(is_dormant=True)
         self.trouble = None
         self._held_until = -inf
         self._was_held = False

@@ -15,6 +15,7 @@ from forebay.actors.scheduling.gates import Demand, Gate
 from forebay.actors.scheduling.lanes import Lane
 from forebay.actors.scheduling.order import FlowOrder
 from forebay.actors.scheduling.prices import Price
+from forebay.actors.scheduling.ways import Way
 
 if TYPE_CHECKING:
     from forebay.actors.scheduling.pool import Pool
@@ -60,10 +61,10 @@ class PoolTarget:
         self.name = name
         self.full_name = f"{pool.name}/{name}"
         self._gates = tuple(gates)
-        self._ways: dict[Route, tuple[Gate, ...]] = {}
+        self._ways: dict[Route, Way] = {}
         self._common: tuple[Gate, ...] | None = None
         self._of_every_way: tuple[Gate, ...] | None = None
-        self._alike_for_all: tuple[Gate, ...] | None = None
+        self._only_way: Way | None = None
         self._by_demand: tuple[Gate, ...] | None = None
         self.routes = tuple(routes)
         self.out: str | None = None
@@ -110,13 +111,13 @@ class PoolTarget:
     def forget_ways(self) -> None:
         """The gates of the pool or of the target have changed."""
         self._ways.clear()
-        self._common = self._of_every_way = self._alike_for_all = self._by_demand = None
+        self._common = self._of_every_way = self._by_demand = self._only_way = None
 
-    def way(self, route: Route) -> tuple[Gate, ...]:
-        """All gates that a call by ``route`` passes."""
+    def way(self, route: Route) -> Way:
+        """All that a call by ``route`` passes."""
         way = self._ways.get(route)
         if way is None:
-            way = self._ways[route] = (*self.common_gates(), *route.gates)
+            way = self._ways[route] = Way((*self.common_gates(), *route.gates))
         return way
 
     def common_gates(self) -> tuple[Gate, ...]:
@@ -133,14 +134,12 @@ class PoolTarget:
             gates = self._of_every_way = (*self.common_gates(), *only_route)
         return gates
 
-    def gates_alike_for_all(self) -> tuple[Gate, ...]:
-        """Of these, those that are open or closed whatever a call needs."""
-        gates = self._alike_for_all
-        if gates is None:
-            # Those of the route first: where calls wait for each other they wait for slots.
-            every_way = reversed(self.gates_of_every_way())
-            gates = self._alike_for_all = tuple(gate for gate in every_way if gate.same_for_all)
-        return gates
+    def only_way(self) -> Way:
+        """What every call passes, as :meth:`gates_of_every_way`."""
+        way = self._only_way
+        if way is None:
+            way = self._only_way = Way(self.gates_of_every_way())
+        return way
 
     def readiness_by_demand(
         self, demand: Demand, now: float

@@ -64,10 +64,10 @@ class Turnover:
 
     def settled(self, charged: float, used: float) -> None:
         """A call was served that was thought to take ``charged`` tokens."""
-        self._settled += 1
-        weight = 1 / self._settled
-        if weight < _LEAST_WEIGHT:
-            weight = _LEAST_WEIGHT
+        weight = _LEAST_WEIGHT
+        if self._settled < 1 / _LEAST_WEIGHT:
+            self._settled += 1
+            weight = 1 / self._settled
         self._used += weight * (used - self._used)
         self._charged += weight * (charged - self._charged)
         self._squared += weight * (charged * charged - self._squared)

@@ -12,6 +12,8 @@ from forebay.actors.scheduling.breaker import CircuitBreaker
 from forebay.actors.scheduling.cooldown import Cooldown
 from forebay.actors.scheduling.gates import Call, Demand, Ending, Gate, Outcome
 from forebay.actors.scheduling.recovery import Recovery
+from forebay.actors.scheduling.slots import SlotGate
+from forebay.actors.scheduling.ways import Way
 
 _SERVED = Outcome(ending=Ending.SERVED, tokens=50.0)
 _DEMAND = Demand(100.0, 20.0)
@@ -135,3 +137,18 @@ def test_a_cooldown_stays_awake_while_it_counts_who_is_let_through() -> None:
         assert not cooldown.is_dormant
     cooldown.accepted(call, now)
     assert cooldown.is_dormant
+
+
+def test_a_way_knows_at_once_which_of_its_gates_are_awake() -> None:
+    gates = (Admission("admission"), SlotGate("slots", 1), CircuitBreaker("breaker", Random(1)))
+    admission, slots, breaker = gates
+    way = Way(gates)
+    assert (way.awake(), way.hearing(), way.alike()) == ((slots,), (), (slots,))
+    admission.exclude("no credit", 1.0)
+    breaker.found_unreachable(1.0)
+    assert way.awake() == gates
+    assert way.hearing() == (admission, breaker)
+    assert way.alike() == (breaker, slots, admission)
+    admission.forgive(2.0)
+    assert way.awake() == (slots, breaker)
+    assert way.gates == gates
