@@ -27,7 +27,8 @@ from harness.figures import Figure, Report, argument_parser, at_most, publish
 from forebay.actors.config import parse_settings
 from forebay.actors.gateway.permits import Permit
 from forebay.actors.jobs.job import Claim, Client
-from forebay.actors.jobs.waiting import ChannelFlow, Place, WaitingLane
+from forebay.actors.jobs.places import Place
+from forebay.actors.jobs.waiting import ChannelFlow, WaitingLane
 from forebay.actors.providers.provider import Provider
 from forebay.actors.providers.sizes import RequestSize
 from forebay.actors.routing.catalog import Catalog, Resolution

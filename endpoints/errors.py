@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from forebay.actors.jobs.failures import JobFailure, JobHistory
-from forebay.actors.jobs.waiting import Blocker, Prospect
+from forebay.actors.jobs.places import Blocker, Prospect
 from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.requests import Dialect
 from forebay.protocol.dialects.registry import SPEECH

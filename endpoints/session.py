@@ -26,8 +26,8 @@ from forebay.actors.gateway.opening import SESSION_LAYER
 from forebay.actors.jobs.calls import unspeakable
 from forebay.actors.jobs.job import Client, Job
 from forebay.actors.jobs.operations import ContentT, Inbound, Operation, QueryField
+from forebay.actors.jobs.places import Outlook
 from forebay.actors.jobs.priorities import priority_of_tier
-from forebay.actors.jobs.waiting import Outlook
 from forebay.actors.routing.catalog import Resolution
 from forebay.actors.scheduling.flows import TrafficClass
 from forebay.endpoints.bodies import BodyReader, ClientGone, Receive

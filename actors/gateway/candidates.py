@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from forebay.actors.jobs.job import Claim
-from forebay.actors.jobs.waiting import NoTargetLeft, Place, WaitingLane
+from forebay.actors.jobs.places import Place
+from forebay.actors.jobs.waiting import NoTargetLeft, WaitingLane
 from forebay.actors.providers.provider import Target
 from forebay.actors.routing.catalog import Resolution
 from forebay.actors.scheduling.targets import PoolTarget

@@ -24,13 +24,8 @@ from forebay.actors.gateway.permit_ends import (
 )
 from forebay.actors.jobs.failures import JobFailure, JobHistory, RelayedError
 from forebay.actors.jobs.job import Claim
-from forebay.actors.jobs.waiting import (
-    NoTargetLeft,
-    Place,
-    ServedElsewhere,
-    WaitExpired,
-    WaitingLane,
-)
+from forebay.actors.jobs.places import Place
+from forebay.actors.jobs.waiting import NoTargetLeft, ServedElsewhere, WaitExpired, WaitingLane
 from forebay.actors.providers.estimates import Spent
 from forebay.actors.providers.provider import Target
 from forebay.actors.providers.told_limits import refused_by

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from forebay.actors.jobs.waiting import Blocker
+from forebay.actors.jobs.places import Blocker
 from forebay.actors.providers.connection_advice import told_to_operators
 from forebay.actors.providers.provider import Target
 from forebay.actors.upstream import (

@@ -7,7 +7,7 @@ from typing import Generic
 
 from forebay.actors.config import NameList, OnUnsupported
 from forebay.actors.jobs.operations import ContentT, Operation
-from forebay.actors.jobs.waiting import Outlook
+from forebay.actors.jobs.places import Outlook
 from forebay.actors.providers.model_names import spellings
 from forebay.actors.providers.sizes import RequestSize
 from forebay.actors.scheduling.flows import FlowKey, Priority, TrafficClass

@@ -11,7 +11,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from waiting_room import WaitingRoom, give_back, key, open_room
 
-from forebay.actors.jobs.waiting import Place, WaitExpired
+from forebay.actors.jobs.places import Place
+from forebay.actors.jobs.waiting import WaitExpired
 from forebay.actors.scheduling.gates import Demand
 from forebay.actors.scheduling.grants import Grant
 

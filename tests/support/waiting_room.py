@@ -13,7 +13,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from forebay.actors.config import ProviderSettings
-from forebay.actors.jobs.waiting import NoTargetLeft, Place, WaitExpired, WaitingLane
+from forebay.actors.jobs.places import Place
+from forebay.actors.jobs.waiting import NoTargetLeft, WaitExpired, WaitingLane
 from forebay.actors.providers.provider import Provider
 from forebay.actors.scheduling.flows import FlowKey, TrafficClass
 from forebay.actors.scheduling.gates import Demand, Ending, Outcome
