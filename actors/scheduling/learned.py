@@ -83,7 +83,7 @@ class LearnedLimit(Gate):
             self._rates.accepted(call, now)
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
-        if outcome.ending is Ending.REFUSED:
+        if outcome.ending is Ending.REFUSED and not outcome.has_begun:
             sent = self._calls.remove_refused(call)
             self._rates.revert(call)
             self._refused(call, sent, outcome, now)
@@ -94,7 +94,7 @@ class LearnedLimit(Gate):
             self._service.add(now - call.started_at)
         else:
             self._slots.disturbed(now)
-            if outcome.ending in _NOTHING_SENT:
+            if outcome.ending in _NOTHING_SENT and not outcome.has_begun:
                 self._rates.revert(call)
                 return
         if outcome.tokens is not None:

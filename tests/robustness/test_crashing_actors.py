@@ -49,6 +49,14 @@ def poison(world: World, failures: int, provider: str = "up") -> PoisonedGate:
     return gate
 
 
+def poison_route(world: World) -> None:
+    """A gate behind the slots: it is asked first, also while they are all taken."""
+    (target,) = world.gateway.providers["up"].pool.targets.values()
+    (route,) = target.routes
+    route.gates = (*route.gates, PoisonedGate(1))
+    target.forget_ways()
+
+
 async def status(world: World) -> JsonObject:
     answer = await world.client.get(f"{GATEWAY}/forebay/status")
     assert answer.status_code == 200
@@ -147,7 +155,7 @@ async def test_a_crash_ends_neither_the_calls_under_way_nor_what_is_known_of_the
             for number in range(4):
                 nursery.start_soon(world.ask, f"{number}")
             await wait_all_tasks_blocked()
-            poison(world, 1)
+            poison_route(world)
             world.gateway.providers["up"].ring()
             await trio.sleep(1)
             assert (await actor(world, "provider:up"))["restarts"] == 1
