@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from itertools import islice
 from math import inf
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forebay.actors.scheduling.gates import NOTHING_AHEAD, Backlog, Demand
 
@@ -40,8 +39,7 @@ class Priority(StrEnum):
 _PRECEDENCE = {priority: number for number, priority in enumerate(Priority)}
 
 
-@dataclass(frozen=True, slots=True)
-class FlowKey:
+class FlowKey(NamedTuple):
     """Whose jobs a flow holds, and which of them."""
 
     client: str

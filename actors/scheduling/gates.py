@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from math import inf
-from typing import ClassVar, Final
+from typing import ClassVar, Final, NamedTuple
 
 
 class Unit(StrEnum):
@@ -44,8 +44,7 @@ def part_of(unit: Unit, calls: float, tokens: float, output: float) -> float:
     return output if unit is _OUTPUT_TOKENS else tokens - output
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(NamedTuple):
     """What one call takes from the gates of its way."""
 
     tokens: float
@@ -195,6 +194,8 @@ class Gate(ABC):
     is_dormant: bool = False
     """It is open to all, and calls that start or go well change nothing about it: it is not asked
     about them. Only that a call did not end well it is told. Changed by :meth:`be_dormant`."""
+    hears_of_good_ends: bool = True
+    """Whether :meth:`finish` does anything where ``outcome.is_good``; else it is not told."""
     hears_of_accepted: ClassVar[bool] = False
     """Whether it makes use of :meth:`accepted`; few do, and none else is told."""
 

@@ -65,7 +65,7 @@ class Grant:
         self.target.in_flight -= 1
         self.route.load.calls -= 1
         call = self.call
-        for gate in self._way.awake() if outcome.is_good else self._way.gates:
+        for gate in self._way.settling() if outcome.is_good else self._way.gates:
             gate.finish(call, outcome, now)
         used = self._charged if outcome.tokens is None else outcome.tokens
         self.target.pool.settle(

@@ -34,7 +34,9 @@ class SlotSearch:
 
     def __init__(self, initial: int, service: ServiceTime) -> None:
         self._service = service
-        self._limit = float(initial)
+        self._exact = float(initial)
+        self.limit = initial
+        """That may be in flight."""
         self._slow_start = True
         self._pause = _FIRST_PAUSE
         self._step = 1
@@ -46,16 +48,12 @@ class SlotSearch:
         """Whether the upstream has ever said anything, so that silence means consent."""
         self._together = 0
         self._together_before = 0
-        self._memory_from = -inf
+        self._memory_until = -inf
         self._asked_wait = 0.0
         self._ended = 0
         self._refused_level = inf
         self._ended_at_refusal = 0
         self._doubts = 0
-
-    @property
-    def limit(self) -> int:
-        return int(self._limit)
 
     def ready_at(self, patience: float) -> float:
         """When one more than the limit may start.
@@ -69,15 +67,19 @@ class SlotSearch:
             return self._probed_at + patience
         return self._probe_at
 
+    def _change(self, limit: float) -> None:
+        self._exact = limit
+        self.limit = int(limit)
+
     def took(self, level: int, now: float) -> None:
         """A call started that is the ``level``-th in flight."""
         if level > self.limit:
             if self._slow_start:
-                self._limit = max(float(level), self._limit * _SLOW_START_GROWTH)
+                self._change(max(float(level), self._exact * _SLOW_START_GROWTH))
             else:
                 if self._probe_at == inf:
                     self._probe_succeeded(level - 1, now)
-                self._limit = max(self._limit, float(level - 1 + self._step))
+                self._change(max(self._exact, float(level - 1 + self._step)))
                 self._probe_at = inf
                 self._probed_at = now
         if level >= self.limit:
@@ -85,12 +87,13 @@ class SlotSearch:
 
     def accepted(self, level: int, now: float) -> None:
         self._is_answered = True
-        self.prove(level, now)
+        if level > self._together or now > self._memory_until:
+            self.prove(level, now)
         if self._slow_start:
-            if level * 2 > self._limit:
+            if level * 2 > self._exact:
                 # Calls are started in batches: not only the one that fills the last slot tells
                 # that the slots were in use (as TCP's congestion window counts, RFC 7661).
-                self._limit += _SLOW_START_STEP
+                self._change(self._exact + _SLOW_START_STEP)
         elif level >= self.limit and self._probe_at == inf:
             self._probe_succeeded(level, now)
 
@@ -99,18 +102,18 @@ class SlotSearch:
 
     def prove(self, level: int, now: float) -> None:
         """So many calls were accepted together."""
-        memory = max(_MEMORY_SECONDS, _MEMORY_CALLS * (self._service.mean or 0.0))
-        if now - self._memory_from > memory:
+        if now > self._memory_until:
             self._together_before = self._together
             self._together = 0
-            self._memory_from = now
+            memory = max(_MEMORY_SECONDS, _MEMORY_CALLS * (self._service.mean or 0.0))
+            self._memory_until = now + memory
         self._together = max(self._together, level)
 
     def _probe_succeeded(self, level: int, now: float) -> None:
         if level >= self._refused_level and self._ended == self._ended_at_refusal:
             self._doubts = _DOUBTS
             self.start_again()
-            self._limit = max(self._limit, _SLOW_START_GROWTH * level)
+            self._change(max(self._exact, _SLOW_START_GROWTH * level))
             self._refused_level = inf
         self._pause = _FIRST_PAUSE
         self._step = min(self._step * 2, max(1, level // 4))
@@ -141,9 +144,9 @@ class SlotSearch:
         self._refused_level = tried
         self._ended_at_refusal = self._ended
         self._asked_wait = max(0.9 * self._asked_wait, asked_wait)
-        self._limit = min(self._limit, float(max(1, left)))
+        self._change(min(self._exact, float(max(1, left))))
         if self._probe_at == inf:
-            calls = _CALLS_BETWEEN_PROBES * (self._service.mean or 0.0) / self._limit
+            calls = _CALLS_BETWEEN_PROBES * (self._service.mean or 0.0) / self._exact
             longest = max(_LONGEST_PAUSE, calls, _COSTLY_PAUSE * self._asked_wait)
             self._pause = min(longest, self._pause * 2)
         self._step = 1
@@ -152,7 +155,7 @@ class SlotSearch:
     def set_limit(self, limit: float) -> None:
         """The upstream, or an earlier life, has told."""
         self._slow_start = False
-        self._limit = max(1.0, limit)
+        self._change(max(1.0, limit))
         self._pause = _LONGEST_PAUSE
 
     def disturbed(self, now: float) -> None:

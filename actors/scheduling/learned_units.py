@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from itertools import pairwise
 from math import inf
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from forebay.actors.scheduling.gates import Demand, Unit, part_of
 
@@ -20,6 +20,10 @@ _CLEARLY = 0.5
 """Another unit must fit so much better."""
 _FITS = 0.05
 """A unit that fits as well as this is not doubted."""
+
+
+# Twice for every call: a class of named fields takes as long again to name them.
+_new: Final = tuple.__new__
 
 
 class Sums(NamedTuple):
@@ -33,18 +37,19 @@ class Sums(NamedTuple):
         return part_of(unit, self.requests, self.tokens, self.output)
 
     def plus(self, demand: Demand) -> Sums:
-        return Sums(self.requests + 1, self.tokens + demand.tokens, self.output + demand.output)
+        requests, tokens, output = self
+        return _new(Sums, (requests + 1.0, tokens + demand.tokens, output + demand.output))
 
     def less(self, demand: Demand) -> Sums:
         return Sums(self.requests - 1, self.tokens - demand.tokens, self.output - demand.output)
 
     def settled(self, taken: Demand, used: Demand) -> Sums:
         """A call has used another amount than it was counted for."""
-        return Sums(
-            self.requests,
-            self.tokens + used.tokens - taken.tokens,
-            self.output + used.output - taken.output,
-        )
+        requests, tokens, output = self
+        used_tokens, used_output = used
+        taken_tokens, taken_output = taken
+        sums = requests, tokens + used_tokens - taken_tokens, output + used_output - taken_output
+        return _new(Sums, sums)
 
     def since(self, before: Sums) -> Sums:
         return Sums(

@@ -92,6 +92,7 @@ class RateGate(Gate):
         self.rate = rate
         self.burst = burst
         self.same_for_all = self._counts_calls = unit is Unit.REQUESTS
+        self.hears_of_good_ends = not self._counts_calls
         self._bucket = Bucket(rate, burst, now=float("-inf"))
         self._kept = KeptShare()
 
@@ -105,8 +106,6 @@ class RateGate(Gate):
         self._bucket.take(1.0 if self._counts_calls else call.demand.of(self.unit), now)
 
     def finish(self, call: Call, outcome: Outcome, now: float) -> None:
-        if self._counts_calls and outcome.is_good:
-            return
         demand = call.demand
         unused = surplus(demand, outcome, self.unit)
         if not self._counts_calls:
