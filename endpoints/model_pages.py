@@ -12,7 +12,10 @@ from forebay.actors.gateway.gateway import Gateway
 from forebay.actors.routing.model_index import CatalogEntry
 from forebay.endpoints.routes import dialect_of
 from forebay.endpoints.visits import visit
-from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request
+from forebay.protocol.canonical.errors import (
+    bad_request,
+    model_not_found,
+)
 from forebay.protocol.dialects.base import ModelCard
 from forebay.protocol.dialects.fields import required_string
 from forebay.protocol.dialects.listed_capabilities import capability_words
@@ -86,14 +89,7 @@ def pages(gateway: Gateway) -> Blueprint:
     def one(name: str) -> ModelCard:
         entry = gateway.catalog.index.find(name, visit().client)
         if entry is None:
-            raise ApiFailure(
-                ApiError(
-                    kind=ErrorKind.MODEL_NOT_FOUND,
-                    message=f"model '{name}' not found",
-                    param="model",
-                    code="model_not_found",
-                )
-            )
+            raise model_not_found(name)
         return _card(entry, started)
 
     def shown(kind: str, encode: _ListEncoder) -> Response:

@@ -12,7 +12,7 @@ from forebay.actors.providers.sizes import measure
 from forebay.actors.routing.catalog import Resolution
 from forebay.endpoints.errors import answer_headers
 from forebay.endpoints.session import Session, SessionParts
-from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.errors import ApiFailure, ErrorKind, model_not_found
 from forebay.protocol.canonical.requests import ChatRequest
 from forebay.protocol.dialects.token_counts import TokenCountCodec
 
@@ -74,14 +74,7 @@ class TokenCountSession(Session):
     async def _estimate(self, request: ChatRequest, resolution: Resolution) -> None:
         target = resolution.targets[0]
         if not resolution.is_configured and is_known_to_lack(target):
-            raise ApiFailure(
-                ApiError(
-                    kind=ErrorKind.MODEL_NOT_FOUND,
-                    message=f"model '{request.model}' not found",
-                    param="model",
-                    code="model_not_found",
-                )
-            )
+            raise model_not_found(request.model)
         tokens = max(1, round(target.estimator.input_tokens(measure(request))))
         headers = {"x-forebay-estimated": "true"}
         await self._reply.json(200, self._codec.encode_count(tokens), headers)

@@ -26,7 +26,7 @@ from forebay.actors.routing.auto_candidates import Candidate, Candidates
 from forebay.actors.routing.auto_ranking import MOST_TARGETS, Best, Fitting, Ranking, Wanted
 from forebay.actors.routing.names import Names
 from forebay.actors.scheduling.prices import Price, dearness
-from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.errors import ApiFailure, model_not_found
 from forebay.protocol.canonical.listed_models import Capability
 from forebay.protocol.canonical.model_facts import ModelFacts
 from forebay.protocol.canonical.needs import Needs, doubts
@@ -233,14 +233,7 @@ class AutoChoice:
             least = wanted.size.least_tokens
             return ApiFailure(none_is_able(asked, wanted.needs, least, unable))
         verb = "that this key may use" if operation is None else f"that {operation.verb}"
-        return ApiFailure(
-            ApiError(
-                kind=ErrorKind.MODEL_NOT_FOUND,
-                message=f"model '{asked}': there is no model here {verb}",
-                param="model",
-                code="model_not_found",
-            )
-        )
+        return model_not_found(asked, f": there is no model here {verb}")
 
 
 def _doubts(candidate: Candidate, needs: Needs) -> int:

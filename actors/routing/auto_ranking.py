@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -102,10 +103,7 @@ class Ranking:
 
     def best(self, wanted: Wanted) -> Best | None:
         """The first :data:`MOST_TARGETS` that fit, where that is all there is to know."""
-        found = self._found(wanted)
-        if not found.is_looked_at:
-            found.look_at_best()
-        return found.best
+        return self._found(wanted).best
 
     def _found(self, wanted: Wanted) -> _Found:
         size = self._size_of(wanted)
@@ -146,19 +144,18 @@ class _Found:
     def __init__(self, rest: Iterator[Fitting]) -> None:
         self._kept: list[Fitting] = []
         self._rest = rest
-        self.is_looked_at = False
-        self.best: Best | None = None
 
-    def look_at_best(self) -> None:
-        """Find :attr:`best`, if there is one."""
-        self.is_looked_at = True
+    @cached_property
+    def best(self) -> Best | None:
+        """As of :meth:`Ranking.best`."""
         first = tuple(islice(self, MOST_TARGETS))
         if len(first) < MOST_TARGETS or any(each.may_be_short for each in first):
-            return
-        if first[0].doubts == first[-1].doubts:
-            of_each_manner = {each.manner: each for each in reversed(first)}
-            candidates = tuple(each.candidate for each in first)
-            self.best = Best(candidates, tuple(of_each_manner.values()))
+            return None
+        if first[0].doubts != first[-1].doubts:
+            return None
+        of_each_manner = {each.manner: each for each in reversed(first)}
+        candidates = tuple(each.candidate for each in first)
+        return Best(candidates, tuple(of_each_manner.values()))
 
     def __iter__(self) -> Iterator[Fitting]:
         yield from self._kept

@@ -29,7 +29,13 @@ from forebay.actors.routing.names import Meaning, Names
 from forebay.actors.routing.starred_weights import StarredWeights
 from forebay.actors.scheduling.preferences import Blended, Preference, Sticky, preference_for
 from forebay.protocol.canonical.auto_names import AUTO, is_auto, needs_in
-from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind, bad_request
+from forebay.protocol.canonical.errors import (
+    ApiError,
+    ApiFailure,
+    ErrorKind,
+    bad_request,
+    model_not_found,
+)
 from forebay.protocol.canonical.needs import NO_NEEDS, Needs
 from forebay.protocol.canonical.needs_grammar import NeedsUnreadable
 from forebay.protocol.canonical.request_needs import PLAIN_CHAT
@@ -216,14 +222,7 @@ class Catalog:
                     return await self._any(name, meaning.name, dialect, client, operation, needs)
                 resolution = self._known(meaning)
         if resolution is None:
-            raise ApiFailure(
-                ApiError(
-                    kind=ErrorKind.MODEL_NOT_FOUND,
-                    message=f"model '{name[:_LONGEST_NAME]}' not found",
-                    param="model",
-                    code="model_not_found",
-                )
-            )
+            raise model_not_found(name[:_LONGEST_NAME])
         # By what it leads to, so that neither an alias nor a default is a way around the list.
         if not client.may_use(meaning.name, resolution.name):
             raise ApiFailure(

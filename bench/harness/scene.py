@@ -59,9 +59,11 @@ def gateway_config(
     }
 
 
-def chat_request(*, client: int = 0, model: str = MODEL, stream: bool = False) -> bytes:
+def chat_request(
+    *, client: int = 0, model: str = MODEL, stream: bool = False, text: str = _PROMPT
+) -> bytes:
     """A chat request of OpenAI's API, as bytes."""
-    body: JsonObject = {"model": model, "messages": [{"role": "user", "content": _PROMPT}]}
+    body: JsonObject = {"model": model, "messages": [{"role": "user", "content": text}]}
     if stream:
         body["stream"] = True
     return request_bytes(

@@ -60,6 +60,23 @@ class ApiFailure(Exception):
         self.error = error
 
 
+def model_not_found(name: str, why: str = " not found") -> ApiFailure:
+    """A failure for a name that stands for no model.
+
+    Args:
+        name: as the client wrote it.
+        why: what is said after the name.
+    """
+    return ApiFailure(
+        ApiError(
+            kind=ErrorKind.MODEL_NOT_FOUND,
+            message=f"model '{name}'{why}",
+            param="model",
+            code="model_not_found",
+        )
+    )
+
+
 def bad_request(message: str, *, param: str | None = None, code: str | None = None) -> ApiFailure:
     """A failure for a request that can't be served as it is; ``message`` names the mend."""
     return ApiFailure(ApiError(kind=ErrorKind.BAD_REQUEST, message=message, param=param, code=code))

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from math import inf
 from typing import Final
 
-from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
+from forebay.protocol.canonical.errors import ApiFailure
 from forebay.protocol.dialects.ollama._keep_alive import keep_alive_seconds
+from forebay.protocol.dialects.ollama._model_arrays import read_models
 from forebay.protocol.dialects.ollama._reply_clock import unix_seconds
-from forebay.protocol.jsontext import InvalidJson, JsonValue, loads, loads_object
+from forebay.protocol.jsontext import InvalidJson, JsonObject, JsonValue, loads_object
 
 _USUAL_STAY: Final = 300.0
 """Seconds after an answer, where neither the request nor the server's settings say otherwise."""
@@ -25,16 +26,7 @@ def decode_running(body: bytes, now: float) -> Mapping[str, float]:
     Raises:
         ApiFailure: UPSTREAM_ERROR, the body is no such answer.
     """
-    try:
-        told = loads(body)
-    except InvalidJson as fault:
-        raise _unreadable(str(fault)) from None
-    if not isinstance(told, dict) or "models" not in told:
-        raise _unreadable("it has no 'models'")
-    # Go writes an empty list as null.
-    models = told["models"] or []
-    if not isinstance(models, list):
-        raise _unreadable("its 'models' is no array")
+    models = read_models(body, "does not tell which models are loaded")
     return dict(_running(models, now))
 
 
@@ -51,12 +43,11 @@ def stay_after(body: bytes) -> float:
     return seconds if seconds >= 0 else inf
 
 
-def _running(models: list[JsonValue], now: float) -> Iterator[tuple[str, float]]:
+def _running(models: list[JsonObject], now: float) -> Iterator[tuple[str, float]]:
     for model in models:
-        if isinstance(model, dict):
-            name = model.get("model") or model.get("name")
-            if isinstance(name, str):
-                yield name, _stay(model.get("expires_at"), now)
+        name = model.get("model") or model.get("name")
+        if isinstance(name, str):
+            yield name, _stay(model.get("expires_at"), now)
 
 
 def _stay(expires_at: JsonValue, now: float) -> float:
@@ -64,12 +55,3 @@ def _stay(expires_at: JsonValue, now: float) -> float:
     a model that is told of is loaded."""
     moment = unix_seconds(expires_at) if isinstance(expires_at, str) else 0
     return max(_LEAST_STAY, moment - now) if moment else _USUAL_STAY
-
-
-def _unreadable(fault: str) -> ApiFailure:
-    return ApiFailure(
-        ApiError(
-            kind=ErrorKind.UPSTREAM_ERROR,
-            message=f"the upstream's answer does not tell which models are loaded: {fault}",
-        )
-    )

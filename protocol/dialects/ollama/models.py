@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 
-from forebay.protocol.canonical.errors import ApiError, ApiFailure, ErrorKind
 from forebay.protocol.canonical.listed_models import ListedModel
 from forebay.protocol.dialects.base import ModelCard
 from forebay.protocol.dialects.listings import EntryReader, listed_models, read_entry
+from forebay.protocol.dialects.ollama._model_arrays import read_models
 from forebay.protocol.dialects.ollama._reply_clock import rfc3339
-from forebay.protocol.jsontext import InvalidJson, JsonObject, loads
+from forebay.protocol.jsontext import JsonObject
 
 _DEFAULT_TAG = "latest"
 _ARCHITECTURE = "forebay"
@@ -96,27 +96,8 @@ def decode_model_list(body: bytes, read: EntryReader = read_entry) -> tuple[List
     Raises:
         ApiFailure: UPSTREAM_ERROR, the body is no such listing.
     """
-    try:
-        listing = loads(body)
-    except InvalidJson as fault:
-        raise _no_listing(str(fault)) from None
-    if not isinstance(listing, dict) or "models" not in listing:
-        raise _no_listing("it has no 'models'")
-    # Go writes an empty list as null.
-    models = listing["models"] or []
-    if not isinstance(models, list):
-        raise _no_listing("its 'models' is no array")
-    entries = [model for model in models if isinstance(model, dict)]
+    entries = read_models(body, "is no list of models")
     return listed_models(entries, id_fields=_ID_FIELDS, read=read)
-
-
-def _no_listing(fault: str) -> ApiFailure:
-    return ApiFailure(
-        ApiError(
-            kind=ErrorKind.UPSTREAM_ERROR,
-            message=f"the upstream's answer is no list of models: {fault}",
-        )
-    )
 
 
 _written_time = lru_cache(maxsize=4)(rfc3339)
